@@ -1,0 +1,1 @@
+"""Leaving torch: ONNX files and the check that they compute the same."""

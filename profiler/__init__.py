@@ -1,0 +1,1 @@
+"""Filling latency tables: backends, the measurement protocol, which points to measure."""

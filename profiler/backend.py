@@ -1,0 +1,66 @@
+"""`Backend`: what a runtime must offer so that its blocks can be timed, and how backends are found.
+
+To add one, put a file into `profiler/backends/` with a class `Plugin` of this protocol. Its
+heavy imports belong inside methods: finding a backend never imports its runtime.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Protocol
+
+import profiler.backends
+from latency_tables.table import Target
+from supernet.config import ChannelConfig
+from supernet.network import NetworkSpec
+from supernet.shapes import Shape
+
+
+class BackendError(RuntimeError):
+    """A backend that is unknown, cannot run here, or failed; the message says why."""
+
+
+Runner = Callable[[int], float]
+"""Runs a model n times and returns the time of each run in milliseconds, averaged over the n."""
+
+
+class Backend(Protocol):
+    """One runtime. Instances are cheap; models are built by `block` and `network`."""
+
+    name: str
+    summary: str
+    precisions: tuple[str, ...]
+
+    def unavailable(self) -> str | None:
+        """Why this backend cannot run here, or None if it can."""
+
+    def target(self, precision: str, batch: int, threads: int) -> Target:
+        """The target measured by models built with the same three settings."""
+
+    def block(self, shape: Shape, target: Target) -> Runner:
+        """Builds one stem, bottleneck or head with random weights and distinct inputs."""
+
+    def network(self, network: NetworkSpec, config: ChannelConfig, target: Target) -> Runner:
+        """Builds a whole network with random weights."""
+
+    def file(self, path: str, target: Target) -> Runner:
+        """Loads an exported model (an ONNX file)."""
+
+
+def names() -> list[str]:
+    """Names of all backends in `profiler/backends/`, whether they can run here or not."""
+    return sorted(module.name for module in pkgutil.iter_modules(profiler.backends.__path__))
+
+
+def load(name: str) -> Backend:
+    """The backend called `name`.
+
+    Raises:
+        BackendError: no such backend; names the valid choices.
+    """
+    if name not in names():
+        raise BackendError(f"backend must be one of {', '.join(names())}, but got {name!r}")
+    plugin: Backend = importlib.import_module(f"profiler.backends.{name}").Plugin()
+    return plugin

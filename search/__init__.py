@@ -1,0 +1,1 @@
+"""Which config: constraints, searchers, the Pareto front."""

@@ -1,0 +1,1 @@
+"""One file per searcher; a file here is found by name."""

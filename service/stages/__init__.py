@@ -1,0 +1,1 @@
+"""One file per pipeline stage, in the order they run."""

@@ -1,0 +1,1 @@
+"""The network and its arithmetic: channel configs, search spaces, MACs, params, weights."""

@@ -1,0 +1,1 @@
+"""Weights: data, recipes, supernet training, scratch training with distillation."""
