@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from latency_tables.checks import array, latency, mapping, text, whole
+from latency_tables.files import replace_with
 from supernet.config import ChannelConfig, ConfigError
 from supernet.network import NetworkSpec
-from supernet.shapes import Shape, parse_shape
+from supernet.shapes import MOST, Shape, parse_shape
 
 SCHEMA = 1
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -183,12 +184,7 @@ class LatencyTable:
 
     def save(self, path: Path) -> None:
         """Writes the file whole or not at all."""
-        temporary = path.with_name(path.name + ".tmp")
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(self.dumps())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        replace_with(path, lambda file: file.write_text(self.dumps(), encoding="utf-8"))
 
     @classmethod
     def load(cls, path: Path) -> LatencyTable:
@@ -203,15 +199,19 @@ class LatencyTable:
             raise TableError(f"{path}: {error}") from None
 
     @classmethod
-    def loads(cls, text: str) -> LatencyTable:
+    def loads(cls, document: str) -> LatencyTable:
         """Reads a table from its text; see `load`."""
         try:
-            data = json.loads(text)
+            data = json.loads(document, parse_constant=_refused)
         except (ValueError, RecursionError) as error:
             raise TableError(f"not a JSON document: {error}") from None
         if not isinstance(data, dict) or data.get("schema") != SCHEMA:
             raise TableError(f"not a latency table of schema {SCHEMA}")
         return _table(data)
+
+
+def _refused(constant: str) -> float:
+    raise ValueError(f"{constant} is no number a table may hold")
 
 
 def _lines(name: str, items: Iterator[dict[str, Any]]) -> str:
@@ -222,29 +222,25 @@ def _table(data: dict[str, Any]) -> LatencyTable:
     place = "file"
     try:
         place = "target"
-        target = Target(**data["target"])
+        target = _target(mapping(place, data[place]))
         place = "network"
-        network = NetworkSpec(**{**data["network"], "depths": tuple(data["network"]["depths"])})
+        network = _network(mapping(place, data[place]))
         networks, rows = [], {}
-        for index, item in enumerate(data["networks"]):
+        for index, item in enumerate(array("networks", data["networks"])):
             place = f"networks[{index}]"
-            config = ChannelConfig.from_json(item["config"])
-            network.check(config)
-            if item["role"] not in ("fit", "held-out"):
-                raise TableError(f"role must be fit or held-out, got {item['role']!r}")
-            networks.append(
-                NetworkRow(config=config, measurement=_measurement(item), role=item["role"])
-            )
-        for index, item in enumerate(data["rows"]):
+            networks.append(_network_row(mapping(place, item), network))
+        place = "rows"
+        for index, item in enumerate(array(place, data["rows"])):
             place = f"rows[{index}]"
-            shape = parse_shape(item["geometry"], tuple(item["widths"]))
+            widths = tuple(array("widths", mapping(place, item)["widths"]))
+            shape = parse_shape(text("geometry", item["geometry"]), widths)
             if shape in rows:
                 raise TableError(f"{shape.geometry} {list(shape.widths)} appears twice")
             rows[shape] = _measurement(item)
         place = "sentinel"
-        sentinel = tuple(float(v) for v in data["sentinel"])
+        sentinel = tuple(latency("a visit", v) for v in array(place, data[place]))
         place = "protocol"
-        protocol = dict(data["protocol"])
+        protocol = mapping(place, data[place])
     except KeyError as error:
         raise TableError(f"{place}: key {error} is missing") from None
     except (TypeError, ValueError, AttributeError, OverflowError, ConfigError) as error:
@@ -259,8 +255,38 @@ def _table(data: dict[str, Any]) -> LatencyTable:
     )
 
 
+def _target(data: dict[str, Any]) -> Target:
+    for name in ("device", "runtime", "runtime_version", "precision"):
+        text(name, data[name])
+    for name in ("batch", "threads"):
+        whole(name, data[name], MOST)
+    for name, value in mapping("details", data.get("details", {})).items():
+        text(f"details.{name}", value)
+    return Target(**data)
+
+
+def _network(data: dict[str, Any]) -> NetworkSpec:
+    depths = tuple(whole("a depth", depth, 1000) for depth in array("depths", data["depths"]))
+    for name in ("resolution", "channels", "classes"):
+        whole(name, data[name], MOST)
+    latency("width", data["width"])
+    return NetworkSpec(**{**data, "depths": depths})
+
+
+def _network_row(item: dict[str, Any], network: NetworkSpec) -> NetworkRow:
+    config, role = ChannelConfig.from_json(item["config"]), item["role"]
+    network.check(config)
+    for shape in network.shapes(config):
+        for axis, width in zip(shape.axes, shape.widths, strict=True):
+            whole(axis, width, MOST)
+    if role not in ("fit", "held-out"):
+        raise TableError(f"role must be fit or held-out, got {role!r}")
+    return NetworkRow(config=config, measurement=_measurement(item), role=role)
+
+
 def _measurement(item: dict[str, Any]) -> Measurement:
-    values = {f.name: item[f.name] for f in fields(Measurement)}
     return Measurement(
-        **{**values, "rounds": tuple(values["rounds"]), "flags": tuple(values["flags"])}
+        **{name: latency(name, item[name]) for name in ("median", "lo", "hi")},
+        rounds=tuple(latency("a round", value) for value in array("rounds", item["rounds"])),
+        flags=tuple(text("a flag", flag) for flag in array("flags", item["flags"])),
     )

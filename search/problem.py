@@ -6,6 +6,7 @@ so that what is accepted also meets the limit when measured.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -20,12 +21,20 @@ Metric = Callable[[Rows], npt.NDArray[np.float64] | Rows]
 """What each row of a population costs, [n]; growing in every width, up to measured steps."""
 
 
+class SearchError(ValueError):
+    """A search that cannot be run as asked; the message names the field and the valid choices."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Constraint:
     """`metric` must not exceed `limit`."""
 
     metric: str
     limit: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.limit) and self.limit > 0):
+            raise SearchError(f"limit of {self.metric} must be finite and > 0, got {self.limit}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +45,16 @@ class Problem:
     metrics: Mapping[str, Metric]
     constraints: tuple[Constraint, ...]
 
+    def __post_init__(self) -> None:
+        if not self.metrics:
+            raise SearchError("a problem needs at least one metric, but got none")
+        for constraint in self.constraints:
+            if constraint.metric not in self.metrics:
+                raise SearchError(
+                    f"a limit must be on one of {', '.join(self.metrics)}, "
+                    f"but got {constraint.metric!r}"
+                )
+
     def costs(self, rows: Rows) -> dict[str, Floats]:
         """Every metric of every row, each [n]."""
         return {name: np.asarray(f(rows), dtype=np.float64) for name, f in self.metrics.items()}
@@ -45,3 +64,9 @@ class Problem:
         excess = [np.maximum(costs[c.metric] / c.limit - 1, 0) for c in self.constraints]
         n = len(next(iter(costs.values())))
         return np.sum(excess, axis=0) if excess else np.zeros(n)
+
+    def excess(self, rows: Rows) -> Floats:
+        """`violation` of each row, [n], pricing only what is limited."""
+        limited = {c.metric: self.metrics[c.metric] for c in self.constraints}
+        costs = {name: np.asarray(f(rows), dtype=np.float64) for name, f in limited.items()}
+        return self.violation(costs) if costs else np.zeros(len(rows))

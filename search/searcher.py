@@ -9,19 +9,16 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Protocol
 
 import search.searchers
 from search.problem import Problem
+from search.problem import SearchError as SearchError
 from supernet.config import ChannelConfig
 
 Evaluator = Callable[[ChannelConfig], float]
 """Estimated accuracy of a config, higher is better; a lambda in tests."""
-
-
-class SearchError(ValueError):
-    """A search that cannot be run as asked; the message names the field and the valid choices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +30,23 @@ class Candidate:
     estimate: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionHelp:
+    """One option of a searcher, for `--help` and the web page."""
+
+    name: str
+    type: str
+    default: Any
+    help: str
+
+
 class Searcher(Protocol):
     """Proposes feasible configs and learns from their estimates.
 
-    Created as `Plugin(problem, seed, **options)`. `state`/`restore` carry everything that decides
-    the next ask (including the random generator) as JSON-able data, so that a search that was
-    killed between two tells continues exactly.
+    Created as `Plugin(problem, seed, **options)`; the options are the fields of the dataclass
+    `Options` in the same file, each with a default and `metadata={"help": ...}`.
+    `state`/`restore` carry everything that decides the next ask (including the random generator)
+    as JSON-able data, so that a search that was killed between two tells continues exactly.
     """
 
     summary: str
@@ -61,17 +69,44 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(search.searchers.__path__))
 
 
+def describe(name: str) -> tuple[str, tuple[OptionHelp, ...]]:
+    """One line on searcher `name`, and its options.
+
+    Raises:
+        SearchError: no such searcher.
+    """
+    module = _module(name)
+    options = tuple(
+        OptionHelp(
+            name=field.name,
+            type=str(field.type),
+            default=field.default_factory()
+            if field.default_factory is not MISSING
+            else field.default,
+            help=str(field.metadata["help"]),
+        )
+        for field in fields(module.Options)
+    )
+    return str(module.Plugin.summary), options
+
+
 def load(name: str, problem: Problem, seed: int, **options: Any) -> Searcher:
     """A new searcher called `name`.
 
     Raises:
         SearchError: no such searcher, or an option it does not have.
     """
+    valid = [option.name for option in describe(name)[1]]
+    if wrong := sorted(set(options) - set(valid)):
+        raise SearchError(
+            f"options of searcher {name} are {', '.join(valid) or 'none'}, "
+            f"but got {', '.join(wrong)}"
+        )
+    searcher: Searcher = _module(name).Plugin(problem, seed, **options)
+    return searcher
+
+
+def _module(name: str) -> Any:
     if name not in names():
         raise SearchError(f"searcher must be one of {', '.join(names())}, but got {name!r}")
-    plugin = importlib.import_module(f"search.searchers.{name}").Plugin
-    try:
-        searcher: Searcher = plugin(problem, seed, **options)
-    except TypeError as error:
-        raise SearchError(f"options of searcher {name}: {error}") from None
-    return searcher
+    return importlib.import_module(f"search.searchers.{name}")

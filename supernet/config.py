@@ -9,6 +9,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+MAX_WIDTH = 1 << 16  # Sums of products of widths stay far inside 64 bits.
+
 
 class ConfigError(ValueError):
     """A channel config, network or search space that breaks a rule; the message says which."""
@@ -33,12 +35,15 @@ class ChannelConfig:
             ("stem", self.stem),
             *((f"stages[{i}]", w) for i, w in enumerate(self.stages)),
         ):
-            if not _is_int(width) or width < 1:
-                raise ConfigError(f"{name} must be a whole number >= 1, but got {width!r}")
-        for index, pair in enumerate(self.inner):
-            if len(pair) != 2 or not all(_is_int(w) and w >= 0 for w in pair):
+            if not _is_width(width) or width < 1:
                 raise ConfigError(
-                    f"inner[{index}] must be two whole numbers >= 0, but got {list(pair)!r}"
+                    f"{name} must be a whole number from 1 to {MAX_WIDTH}, but got {width!r}"
+                )
+        for index, pair in enumerate(self.inner):
+            if len(pair) != 2 or not all(map(_is_width, pair)):
+                raise ConfigError(
+                    f"inner[{index}] must be two whole numbers from 0 to {MAX_WIDTH}, "
+                    f"but got {list(pair)!r}"
                 )
             if (pair[0] == 0) != (pair[1] == 0):
                 raise ConfigError(
@@ -79,10 +84,10 @@ class ChannelConfig:
         """Reads a JSON document; see `from_json`."""
         try:
             data = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"a config must be JSON: {error}") from None
         return cls.from_json(data)
 
 
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _is_width(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_WIDTH

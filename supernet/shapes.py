@@ -7,7 +7,7 @@ its `widths` are the rest, so `(geometry, widths)` says everything.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import ClassVar, Literal, get_args
 
 from supernet.config import ConfigError
@@ -15,6 +15,7 @@ from supernet.config import ConfigError
 StemKind = Literal["7x7/2+maxpool", "3x3/2", "3x3/1"]
 Shortcut = Literal["identity", "projection"]
 STEM_KINDS: tuple[StemKind, ...] = get_args(StemKind)
+MOST = 1 << 20  # channels, pixels or classes; more is a damaged file
 
 
 def strided(size: int, stride: int) -> int:
@@ -144,7 +145,8 @@ def parse_shape(geometry: str, widths: tuple[int, ...]) -> Shape:
     try:
         part, _, rest = geometry.partition(":")
         shape = _PARSERS[part](rest, widths)
-        if shape.geometry == geometry:
+        numbers = [*widths, *(value for value in astuple(shape) if not isinstance(value, str))]
+        if shape.geometry == geometry and all(type(n) is int and 1 <= n <= MOST for n in numbers):
             return shape
     except (KeyError, ValueError, TypeError):
         pass

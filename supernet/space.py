@@ -89,7 +89,7 @@ class SearchSpace:
         """Gene widths [n, genes] as population rows; a half-removed block is removed whole."""
         rows: Rows = np.ascontiguousarray(genes[:, self.columns])
         first = 1 + len(self.network.depths)
-        pairs = rows[:, first:].reshape(len(rows), -1, 2)
+        pairs = rows[:, first:].reshape(len(rows), len(self.columns[first:]) // 2, 2)
         pairs[(pairs == 0).any(axis=2)] = 0
         return rows
 

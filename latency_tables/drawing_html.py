@@ -1,0 +1,129 @@
+"""The plots of `latency_tables.plots` as HTML files that need no network connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from latency_tables.drawing_png import BLUE, GREY, RED, summary
+from latency_tables.files import replace_with
+from latency_tables.judge import HeldOut
+from latency_tables.predict import NetworkPoint
+from latency_tables.stairs import Staircase
+from latency_tables.sweeps import Sweep
+
+
+def stairs(cases: Sequence[tuple[Sweep, Staircase]], title: str, path: Path) -> None:
+    """One panel per sweep, one below the other."""
+    figure = make_subplots(
+        rows=len(cases),
+        cols=1,
+        subplot_titles=[sweep.label for sweep, _ in cases],
+        vertical_spacing=min(0.08, 0.3 / len(cases)),
+    )
+    for number, (sweep, staircase) in enumerate(cases, start=1):
+        for trace in _traces(sweep, staircase, legend=number == 1):
+            figure.add_trace(trace, row=number, col=1)
+        name = "w1 = w2" if sweep.axis == "w" else sweep.axis
+        figure.update_xaxes(title_text=f"channels ({name})", row=number, col=1)
+        low, high = float(sweep.lo.min()), float(sweep.hi.max())
+        margin = 0.08 * (high - low) or 0.05 * high
+        figure.update_yaxes(
+            title_text="latency [ms]", range=[low - margin, high + margin], row=number, col=1
+        )
+    figure.update_layout(title=title, height=120 + 420 * len(cases), template="plotly_white")
+    _save(figure, path)
+
+
+def networks(
+    points: Sequence[NetworkPoint], held: HeldOut, factor: float, target: str, path: Path
+) -> None:
+    """Scatter of whole networks with the identity and the upper bound."""
+    figure = go.Figure()
+    for role, colour in (("fit", GREY), ("held-out", BLUE)):
+        mine = [point for point in points if point.role == role]
+        figure.add_scatter(
+            x=[p.predicted for p in mine],
+            y=[p.measured for p in mine],
+            mode="markers",
+            name=f"{role}: {len(mine)} networks",
+            marker={"color": colour, "size": 8},
+            hovertemplate="predicted %{x:.3f} ms<br>measured %{y:.3f} ms",
+        )
+    ends = [min(p.predicted for p in points) * 0.95, max(p.predicted for p in points) * 1.05]
+    for name, share, dash, colour in (
+        ("measured = predicted", 1.0, "solid", "black"),
+        ("upper bound", factor, "dash", RED),
+    ):
+        figure.add_scatter(
+            x=ends,
+            y=[share * end for end in ends],
+            mode="lines",
+            name=name,
+            line={"color": colour, "dash": dash, "width": 1},
+        )
+    figure.update_layout(
+        title=f"{target}<br>held-out networks: {summary(held)}",
+        xaxis_title="predicted latency [ms]",
+        yaxis_title="measured latency [ms]",
+        template="plotly_white",
+    )
+    _save(figure, path)
+
+
+def _traces(sweep: Sweep, staircase: Staircase, *, legend: bool) -> list[Any]:
+    rounds = [(w, v) for w, row in zip(sweep.widths, sweep.rows, strict=True) for v in row.rounds]
+    level = {w: row.median for w, row in zip(sweep.widths, sweep.rows, strict=True)}
+    edges = staircase.plateaus[:-1]
+    return [
+        go.Scatter(
+            x=[w for w, _ in rounds],
+            y=[v for _, v in rounds],
+            mode="markers",
+            name="rounds",
+            marker={"color": GREY, "size": 3, "opacity": 0.4},
+            hoverinfo="skip",
+            showlegend=legend,
+            legendgroup="rounds",
+        ),
+        go.Scatter(
+            x=list(sweep.widths),
+            y=sweep.medians.tolist(),
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": (sweep.hi - sweep.medians).tolist(),
+                "arrayminus": (sweep.medians - sweep.lo).tolist(),
+                "thickness": 1,
+            },
+            mode="lines+markers",
+            name="median and 95 % interval",
+            line={"color": BLUE, "width": 1},
+            marker={"size": 5},
+            hovertemplate="%{x} channels: %{y:.4f} ms",
+            showlegend=legend,
+            legendgroup="median",
+        ),
+        go.Scatter(
+            x=[p.right for p in edges],
+            y=[level[p.right] for p in edges],
+            text=[str(p.right) for p in edges],
+            customdata=[1000 * p.step_ms for p in edges],
+            mode="markers+text",
+            textposition="bottom right",
+            textfont={"color": RED},
+            name="right edge",
+            marker={"color": RED, "symbol": "diamond", "size": 10},
+            hovertemplate="right edge %{x}: next width costs %{customdata:.1f} µs more",
+            showlegend=legend,
+            legendgroup="edge",
+        ),
+    ]
+
+
+def _save(figure: Any, path: Path) -> None:
+    replace_with(path, lambda file: figure.write_html(file, include_plotlyjs=True))

@@ -1,0 +1,90 @@
+"""What this machine can do, and what a job would lack here."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from typing import Any
+
+from rich.table import Table
+
+from profiler import backend as backends
+from profiler import machine
+from search import searcher
+from service.spec import JobSpec
+from training import data
+
+
+def examine() -> dict[str, Any]:
+    """Facts about the machine, as JSON-able data; nothing heavy is imported to find them."""
+    return {
+        "cpu": machine.cpu_name(),
+        "isa": machine.isa(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "backends": {name: backends.load(name).unavailable() for name in backends.names()},
+        "cuda": _cuda(),
+        "tensorrt": _installed("tensorrt"),
+        "data_sets": {name: data.dataset(name).unavailable(None) for name in data.names()},
+        "searchers": searcher.names(),
+    }
+
+
+def missing(spec: JobSpec) -> list[str]:
+    """What `spec` needs and this machine lacks, one line each."""
+    lacks = []
+    target = spec.target
+    if spec.profile.table is not None and not spec.profile.table.exists():
+        lacks.append(f"profile.table: {spec.profile.table} does not exist")
+    if target.backend not in backends.names():
+        lacks.append(
+            f"target.backend: {target.backend!r} is not among {', '.join(backends.names())}"
+        )
+    else:
+        backend = backends.load(target.backend)
+        if reason := backend.unavailable():
+            lacks.append(f"target.backend: {target.backend} cannot run here: {reason}")
+        if target.precision not in backend.precisions:
+            lacks.append(
+                f"target.precision: {target.backend} measures {', '.join(backend.precisions)}, "
+                f"not {target.precision}"
+            )
+    if spec.data.name not in data.names():
+        lacks.append(f"data.name: {spec.data.name!r} is not among {', '.join(data.names())}")
+    elif reason := data.dataset(spec.data.name).unavailable(spec.data.path):
+        field = "data.path" if spec.data.path else "data.name"
+        lacks.append(f"{field}: {spec.data.path or spec.data.name} cannot be used: {reason}")
+    if spec.search.searcher not in searcher.names():
+        lacks.append(
+            f"search.searcher: {spec.search.searcher!r} is not among {', '.join(searcher.names())}"
+        )
+    return lacks
+
+
+def render(findings: dict[str, Any], lacks: list[str]) -> Table:
+    """The findings for a terminal."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_row("CPU", f"{findings['cpu']}, {findings['cores']} cores, {findings['isa']}")
+    table.add_row("CUDA", findings["cuda"] or "no NVIDIA driver")
+    table.add_row("TensorRT", findings["tensorrt"] or "not installed")
+    for name, reason in findings["backends"].items():
+        table.add_row(f"backend {name}", reason or "ready")
+    for name, reason in findings["data_sets"].items():
+        table.add_row(f"data {name}", reason or "ready")
+    for lack in lacks:
+        table.add_row("[red]missing[/red]", lack)
+    return table
+
+
+def _installed(package: str) -> str | None:
+    return "installed" if importlib.util.find_spec(package) else None
+
+
+def _cuda() -> str | None:
+    """The driver's own word, without importing torch."""
+    try:
+        with open("/proc/driver/nvidia/version", encoding="utf-8") as file:
+            return file.readline().strip()
+    except OSError:
+        return None

@@ -1,0 +1,145 @@
+"""`Job`: a spec with its run folder, and what stages read of each other's files.
+
+`Stage` is one step of the pipeline. Heavy imports belong inside a stage's functions, so that
+the command line starts without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latency_tables.table import LatencyTable
+from service.console import Report
+from service.spec import JobSpec, resolve
+from service.store import RunFolder, read_json
+from supernet.arithmetic import count
+from supernet.config import ChannelConfig
+from supernet.space import SearchSpace
+
+if TYPE_CHECKING:
+    from latency_tables.predict import Predictor
+    from search.history import History
+    from search.problem import Problem
+    from training.data import Data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One step of the pipeline.
+
+    Attributes:
+        after: stages whose files it reads.
+        settings: the part of the spec that decides its result; with the hashes of the files it
+            reads this is the key under which a finished stage is reused.
+        run: does the work in its folder and returns the names of the files that are its result.
+            Called again in the same folder after an interruption, it continues.
+    """
+
+    name: str
+    summary: str
+    after: Callable[[JobSpec], tuple[str, ...]]
+    settings: Callable[[JobSpec], object]
+    run: Callable[[Job, Path, Report], list[str]]
+
+
+def always(*stages: str) -> Callable[[JobSpec], tuple[str, ...]]:
+    """`after` of a stage that reads the same stages whatever the spec."""
+    return lambda spec: stages
+
+
+class Job:
+    """A spec and its run folder."""
+
+    def __init__(self, spec: JobSpec, folder: RunFolder) -> None:
+        self.spec = spec
+        self.folder = folder
+
+    def file(self, stage: str, name: str) -> Path:
+        """A file of a stage."""
+        return self.folder.stage(stage) / name
+
+    def json(self, stage: str, name: str) -> Any:
+        """A JSON file of a stage."""
+        return read_json(self.file(stage, name))
+
+    def data(self) -> Data:
+        """The job's images."""
+        from training.data import load
+
+        spec, network = self.spec.data, self.spec.network
+        return load(
+            spec.name,
+            path=spec.path,
+            resolution=network.resolution,
+            channels=network.channels,
+            val_size=spec.validation,
+            limit=spec.limit,
+            seed=self.spec.seed,
+        )
+
+    def full_space(self) -> SearchSpace:
+        """The space as the spec gives it."""
+        return self.spec.space.build(self.spec.network)
+
+    def space(self) -> SearchSpace:
+        """The space after the stairs narrowed it."""
+        choices = self.json("profile", "space.json")["choices"]
+        return SearchSpace(
+            network=self.spec.network,
+            choices=tuple(tuple(widths) for widths in choices),
+            tied=self.spec.space.tied,
+        )
+
+    def table(self) -> LatencyTable:
+        """The job's latency table."""
+        return LatencyTable.load(self.file("profile", "table.json"))
+
+    def budget(self, predictor: Predictor) -> dict[str, float]:
+        """The limits as numbers; percentages are of the dense network, its latency as measured
+        beside the table's other networks where it was, else as predicted."""
+        network = self.spec.network
+        dense = network.dense()
+        macs, params = count(network, dense)
+        measured = [
+            row.measurement.median for row in predictor.table.networks if row.config == dense
+        ]
+        latency = measured[0] if measured else predictor.config(dense).predicted
+        reference = {"macs": float(macs), "params": float(params), "latency_ms": latency}
+        return {
+            metric: resolve(value, reference[metric], f"limits.{metric}")
+            for metric, value in self.spec.limits.given().items()
+        }
+
+    def problem(self) -> Problem:
+        """What the search solves: the narrowed space under the spec's limits."""
+        from latency_tables.predict import Predictor
+        from search.problem import Constraint, Problem
+        from supernet.arithmetic import macs, params
+
+        predictor, network = Predictor(self.table()), self.spec.network
+        return Problem(
+            space=self.space(),
+            metrics={
+                "macs": lambda rows: macs(network, rows),
+                "params": lambda rows: params(network, rows),
+                "latency_ms": lambda rows: predictor.predict(rows)[1],
+            },
+            constraints=tuple(
+                Constraint(metric=metric, limit=limit)
+                for metric, limit in self.budget(predictor).items()
+            ),
+        )
+
+    def history(self) -> History:
+        """Everything the search proposed."""
+        from search.history import History
+
+        return History.from_json(self.json("search", "search.json")["candidates"])
+
+    def finalists(self) -> dict[str, ChannelConfig]:
+        """Names and configs of what is trained: dense, uniform, found-1, found-2, ..."""
+        chosen = self.json("select", "finalists.json")["configs"]
+        return {name: ChannelConfig.from_json(config) for name, config in chosen.items()}

@@ -1,0 +1,88 @@
+"""Runs a job's stages in order; finished stages are reused, an interrupted one continues."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from service.console import progress, say
+from service.job import Job, Stage
+from service.spec import JobSpec, SpecError
+from service.stages import (
+    capacity,
+    export,
+    measure,
+    profile,
+    report,
+    search,
+    select,
+    supernet,
+    teacher,
+    train,
+)
+from service.store import RunFolder, digest
+
+STAGES: tuple[Stage, ...] = (
+    capacity.STAGE,
+    profile.STAGE,
+    supernet.STAGE,
+    search.STAGE,
+    select.STAGE,
+    teacher.STAGE,
+    train.STAGE,
+    export.STAGE,
+    measure.STAGE,
+    report.STAGE,
+)
+
+
+def run(spec: JobSpec, folder: Path, until: str | None = None) -> Job:
+    """Brings a job to its end, or to the end of the stage `until`.
+
+    Raises:
+        SpecError: no such stage.
+        RunError: another process works on this run.
+    """
+    names = [stage.name for stage in STAGES]
+    if until is not None and until not in names:
+        raise SpecError(f"stage must be one of {', '.join(names)}, but got {until!r}")
+    wanted = needed(spec, until or names[-1])
+    job = Job(spec, RunFolder(folder))
+    with job.folder.lock():
+        files: dict[str, dict[str, str]] = {}
+        for number, stage in enumerate(STAGES, 1):
+            if stage.name in wanted:
+                files[stage.name] = _run_stage(job, stage, f"[{number}/{len(STAGES)}]", files)
+    return job
+
+
+def needed(spec: JobSpec, until: str) -> set[str]:
+    """The stage and everything it reads, directly or not."""
+    by_name = {stage.name: stage for stage in STAGES}
+    found, todo = set(), [until]
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            todo.extend(by_name[name].after(spec))
+    return found
+
+
+def _run_stage(
+    job: Job, stage: Stage, label: str, files: dict[str, dict[str, str]]
+) -> dict[str, str]:
+    key = digest(
+        {
+            "settings": stage.settings(job.spec),
+            "reads": {name: files[name] for name in stage.after(job.spec)},
+        }
+    )
+    folder = job.folder.open(stage.name, key)
+    if (done := job.folder.finished(stage.name, key)) is not None:
+        say(f"{label} {stage.name}: finished before")
+        return done
+    say(f"{label} {stage.name}: {stage.summary}")
+    start = time.monotonic()
+    with progress(stage.name) as report_progress:
+        outputs = stage.run(job, folder, report_progress)
+    return job.folder.finish(stage.name, key, outputs, time.monotonic() - start)

@@ -1,0 +1,241 @@
+"""`JobSpec`: the one schema of a job, for YAML files and every other door.
+
+Unknown keys, wrong types and broken rules raise `SpecError` with one line that names the field,
+the value and the valid choices. Knows nothing of what this machine can do; `service.doctor` does.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from supernet.network import NetworkSpec
+from supernet.space import SearchSpace
+from training.recipe import Recipe, SupernetRecipe
+
+
+class SpecError(ValueError):
+    """A job that cannot be understood; the message names field, value and valid choices."""
+
+
+def closed(kind: type) -> BeforeValidator:
+    """Refuses unknown keys of a core dataclass, which pydantic would ignore."""
+    known = [field.name for field in fields(kind)]
+
+    def check(value: object) -> object:
+        if isinstance(value, dict) and (unknown := sorted(set(value) - set(known))):
+            raise ValueError(f"unknown key {unknown[0]!r}; valid: {', '.join(known)}")
+        if isinstance(value, dict):  # what comes out of here is no JSON any more: lists count not
+            return {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+        return value
+
+    return BeforeValidator(check)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class DataSpec(_Part):
+    """Images: a data set, found in `training/datasets/`."""
+
+    name: str
+    path: Path | None = None
+    """Where its files are; not needed for bundled sets."""
+    validation: int = Field(default=500, ge=1)
+    """Images cut from the training data to steer the search; the test set is read once, last."""
+    limit: int | None = Field(default=None, ge=1)
+    """Use only this many training images."""
+
+
+class SpaceSpec(_Part):
+    """Widths per gene, as ratios of the dense width."""
+
+    lowest: float = Field(default=0.25, gt=0, le=1)
+    step: float = Field(default=0.125, gt=0, le=1)
+    divisor: int = Field(default=1, ge=1)
+    """Widths are rounded to multiples of this; 1 leaves the choice to the measured stairs."""
+    tied: bool = True
+    removable: bool = False
+    narrow: bool = True
+    """Keep only widths that no larger width matches in latency."""
+
+    def build(self, network: NetworkSpec) -> SearchSpace:
+        """The space before it is narrowed."""
+        count = math.floor((1 - self.lowest) / self.step + 1e-9)
+        ratios = [1 - self.step * i for i in range(count + 1)]
+        return SearchSpace.from_ratios(
+            network, ratios, divisor=self.divisor, tied=self.tied, removable=self.removable
+        )
+
+
+class TargetSpec(_Part):
+    """What the network shall be fast on."""
+
+    backend: str = "onnxruntime"
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    batch: int = Field(default=1, ge=1)
+    threads: int = Field(default=1, ge=1)
+
+
+class ProfileSpec(_Part):
+    """How much is measured for the latency table."""
+
+    table: Path | None = None
+    """A table file measured before on this target; nothing is measured then."""
+    points_per_geometry: int = Field(default=40, ge=8)
+    networks_fit: int = Field(default=20, ge=5)
+    networks_held_out: int = Field(default=30, ge=5)
+    rounds: int = Field(default=5, ge=3)
+
+
+class Limits(_Part):
+    """Budgets: a number, or a percentage of the dense network such as `"45%"`."""
+
+    macs: float | str | None = None
+    params: float | str | None = None
+    latency_ms: float | str | None = None
+
+    @model_validator(mode="after")
+    def _known(self) -> Limits:
+        for name, value in self.given().items():
+            resolve(value, 1.0, f"limits.{name}")
+        return self
+
+    def given(self) -> dict[str, float | str]:
+        """The limits that are set, by metric."""
+        return {k: v for k, v in self.model_dump().items() if v is not None}
+
+
+class CapacitySpec(_Part):
+    """The check that this data can tell configs apart: largest against smallest config."""
+
+    recipe: Annotated[Recipe, closed(Recipe)]
+    seeds: int = Field(default=2, ge=2)
+    images: int | None = Field(default=None, ge=1)
+
+
+class SupernetSpec(_Part):
+    """Training of the weight-sharing supernet, and its estimates."""
+
+    recipe: Annotated[SupernetRecipe, closed(SupernetRecipe)]
+    recalibration_images: int = Field(default=512, ge=1)
+    validation_images: int | None = Field(default=None, ge=1)
+    """Images of the search-validation split used per estimate; all of them if not set."""
+
+
+class SearchSpec(_Part):
+    """How configs are proposed."""
+
+    objective: Literal["estimate", "macs"] = "estimate"
+    """What to maximise: the supernet's accuracy estimate, or, without any data, the MACs."""
+    searcher: str = "evolution"
+    options: dict[str, Any] = Field(default_factory=dict)
+    evaluations: int = Field(default=200, ge=1)
+    generation: int = Field(default=40, ge=1)
+    finalists: int = Field(default=2, ge=1)
+
+
+class TrainSpec(_Part):
+    """Training of the teacher (the dense network) and of the finalists, from scratch."""
+
+    teacher: Annotated[Recipe, closed(Recipe)]
+    teacher_weights: Path | None = None
+    """Trained weights of the dense network (safetensors); no teacher is trained then."""
+    recipe: Annotated[Recipe, closed(Recipe)]
+    seeds: int = Field(default=1, ge=1)
+
+
+class VerifySpec(_Part):
+    """Measuring the exported finalists, end to end."""
+
+    rounds: int = Field(default=11, ge=5)
+
+
+class JobSpec(_Part):
+    """A whole job."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
+    seed: int = Field(default=0, ge=0)
+    network: Annotated[NetworkSpec, closed(NetworkSpec)]
+    data: DataSpec
+    space: SpaceSpec = SpaceSpec()
+    target: TargetSpec = TargetSpec()
+    profile: ProfileSpec = ProfileSpec()
+    limits: Limits
+    capacity: CapacitySpec
+    supernet: SupernetSpec
+    search: SearchSpec = SearchSpec()
+    train: TrainSpec
+    verify: VerifySpec = VerifySpec()
+
+
+def resolve(value: float | str, dense: float, field: str) -> float:
+    """A limit as a number: itself, or a percentage of what the dense network costs.
+
+    Raises:
+        SpecError: not a positive number or percentage.
+    """
+    try:
+        if isinstance(value, str):
+            if not value.endswith("%"):
+                raise ValueError(value)
+            number = float(value[:-1]) / 100 * dense
+        else:
+            number = float(value)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise SpecError(f"{field} must be a number > 0 or a percentage like '45%', got {value!r}")
+    return number
+
+
+def parse(text: str, source: str = "job") -> JobSpec:
+    """Reads a job from YAML text.
+
+    Raises:
+        SpecError: see the module.
+    """
+    try:
+        data = yaml.safe_load(text)
+        # Strict JSON mode: "8" is no number, yet a list is a tuple.
+        return JobSpec.model_validate_json(json.dumps(data))
+    except (yaml.YAMLError, TypeError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise SpecError(f"{source}: not a YAML document of plain values: {reason}") from None
+    except ValidationError as error:
+        raise SpecError(f"{source}: {_first(error)}") from None
+
+
+def load(path: Path) -> JobSpec:
+    """Reads a job file; see `parse`."""
+    try:
+        return parse(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path}: cannot be read: {error}") from None
+
+
+def _first(error: ValidationError) -> str:
+    """The first broken rule in one line, and how many more there are."""
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    field = ".".join(str(part) for part in first["loc"]) or "job"
+    message = first["msg"].removeprefix("Value error, ")
+    got = "" if isinstance(first["input"], dict) else f", got {first['input']!r}"
+    if first["type"] == "extra_forbidden":
+        message, got = f"unknown key; valid: {_valid_keys(first['loc'])}", ""
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{field}: {message}{got}{more}"
+
+
+def _valid_keys(location: tuple[int | str, ...]) -> str:
+    kind: Any = JobSpec
+    for part in location[:-1]:
+        kind = kind.model_fields[str(part)].annotation
+    return ", ".join(kind.model_fields)

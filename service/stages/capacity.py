@@ -1,0 +1,52 @@
+"""Stage capacity: can this data tell a large network from a small one at all?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from service.console import Report, say
+from service.job import Job, Stage, always
+from service.spec import JobSpec
+from service.store import write_json
+
+
+def settings(spec: JobSpec) -> object:
+    """What decides the result."""
+    return {
+        "network": asdict(spec.network),
+        "data": spec.data.model_dump(mode="json"),
+        "space": spec.space.model_dump(exclude={"narrow"}),
+        "capacity": spec.capacity.model_dump(mode="json"),
+        "seed": spec.seed,
+    }
+
+
+def run(job: Job, folder: Path, progress: Report) -> list[str]:
+    """Trains the largest and the smallest config a few times."""
+    from training.capacity import capacity_check
+
+    space, spec = job.full_space(), job.spec
+    result = capacity_check(
+        spec.network,
+        space.largest(),
+        space.smallest(),
+        job.data(),
+        spec.capacity.recipe,
+        seeds=[spec.seed + i for i in range(spec.capacity.seeds)],
+        folder=folder,
+        images=spec.capacity.images,
+        progress=progress,
+    )
+    write_json(folder / "capacity.json", {**asdict(result), "verdict": result.verdict()})
+    say(f"  {result.verdict()}")
+    return ["capacity.json"]
+
+
+STAGE = Stage(
+    name="capacity",
+    summary="does this data need the capacity?",
+    after=always(),
+    settings=settings,
+    run=run,
+)

@@ -1,0 +1,43 @@
+"""Stage measure: the exported files end to end, interleaved in one run on the target."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from service.console import Report
+from service.job import Job, Stage, always
+from service.spec import JobSpec
+from service.stages.profile import target
+from service.store import write_json
+
+
+def settings(spec: JobSpec) -> object:
+    """What decides the result."""
+    return {"target": spec.target.model_dump(), "verify": spec.verify.model_dump()}
+
+
+def run(job: Job, folder: Path, progress: Report) -> list[str]:
+    """Writes `measured.json`: name to measurement."""
+    from profiler.backend import load
+    from profiler.collect import compare
+    from profiler.measure import Protocol
+
+    backend, goal = load(job.spec.target.backend), target(job.spec)
+    models = {
+        name: backend.file(str(job.file("export", f"{name}.onnx")), goal)
+        for name in job.finalists()
+    }
+    protocol = Protocol(rounds=job.spec.verify.rounds, seed=job.spec.seed)
+    measured = compare(backend, goal, models, protocol, progress)
+    write_json(folder / "measured.json", {name: asdict(m) for name, m in measured.items()})
+    return ["measured.json"]
+
+
+STAGE = Stage(
+    name="measure",
+    summary="measuring the exported networks again",
+    after=always("select", "export"),
+    settings=settings,
+    run=run,
+)

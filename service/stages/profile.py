@@ -1,0 +1,97 @@
+"""Stage profile: measure blocks and networks on the target, find the stairs, narrow the space."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from latency_tables.table import LatencyTable, Target
+from service.console import Report, say
+from service.job import Job, Stage, always
+from service.spec import JobSpec
+from service.store import write_json
+
+
+def settings(spec: JobSpec) -> object:
+    """What decides the result."""
+    return {
+        "network": asdict(spec.network),
+        "space": spec.space.model_dump(),
+        "target": spec.target.model_dump(),
+        "profile": spec.profile.model_dump(mode="json"),
+        "seed": spec.seed,
+    }
+
+
+def run(job: Job, folder: Path, progress: Report) -> list[str]:
+    """Writes `table.json` and `space.json`."""
+    from latency_tables.narrow import narrow
+    from latency_tables.predict import Predictor
+
+    table = _table(job, folder, progress)
+    table.save(folder / "table.json")
+    predictor, space = Predictor(table), job.full_space()
+    if job.spec.space.narrow:
+        narrowed, _ = narrow(space, predictor)
+    else:
+        narrowed = space
+    sizes = {"log10_before": space.log10_size, "log10_after": narrowed.log10_size}
+    write_json(
+        folder / "space.json",
+        {"names": narrowed.names, "choices": narrowed.choices, **sizes},
+    )
+    held = predictor.held_out
+    say(
+        f"  {len(table.rows)} shapes; networks never fitted are predicted with "
+        f"{held.mape_percent:.1f} % mean error; right edges narrow the space from "
+        f"10^{space.log10_size:.1f} to 10^{narrowed.log10_size:.1f} configs"
+    )
+    return ["table.json", "space.json"]
+
+
+def target(spec: JobSpec) -> Target:
+    """The target a spec asks for, on this machine."""
+    from profiler.backend import BackendError, load
+
+    backend = load(spec.target.backend)
+    if reason := backend.unavailable():
+        raise BackendError(f"backend {backend.name} cannot run here: {reason}")
+    return backend.target(spec.target.precision, spec.target.batch, spec.target.threads)
+
+
+def _table(job: Job, folder: Path, progress: Report) -> LatencyTable:
+    """The given table if it fits the target, else a new one."""
+    from profiler.backend import load
+    from profiler.collect import collect
+    from profiler.measure import Protocol
+    from profiler.plan import plan
+
+    spec, profile = job.spec, job.spec.profile
+    if profile.table is not None:
+        table = LatencyTable.load(profile.table)
+        table.require(target(spec))
+        return table
+    return collect(
+        load(spec.target.backend),
+        target(spec),
+        spec.network,
+        plan(
+            job.full_space(),
+            points_per_geometry=profile.points_per_geometry,
+            networks_fit=profile.networks_fit,
+            networks_held_out=profile.networks_held_out,
+            seed=spec.seed,
+        ),
+        folder / "journal.jsonl",
+        Protocol(rounds=profile.rounds, seed=spec.seed),
+        progress,
+    )
+
+
+STAGE = Stage(
+    name="profile",
+    summary="measuring blocks and networks on this machine",
+    after=always(),
+    settings=settings,
+    run=run,
+)

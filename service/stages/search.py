@@ -1,0 +1,79 @@
+"""Stage search: propose configs within the limits, estimate them, keep the history."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from service.console import Report
+from service.job import Job, Stage
+from service.spec import JobSpec
+from service.stages.supernet import estimator
+from service.store import write_json
+from supernet.arithmetic import count
+
+if TYPE_CHECKING:
+    from search.searcher import Evaluator
+
+
+def settings(spec: JobSpec) -> object:
+    """What decides the result; the space and the table come with the stages read."""
+    return {
+        "limits": spec.limits.given(),
+        "search": spec.search.model_dump(exclude={"finalists"}),
+        "estimate": spec.supernet.model_dump(mode="json", exclude={"recipe"}),
+        "seed": spec.seed,
+    }
+
+
+def run(job: Job, folder: Path, progress: Report) -> list[str]:
+    """Writes `search.json` and `budget.json`."""
+    from search.baselines import uniform_seeds
+    from search.feasibility import check
+    from search.loop import run as search
+    from search.searcher import describe
+
+    problem, spec = job.problem(), job.spec
+    check(problem)
+    write_json(folder / "budget.json", {c.metric: c.limit for c in problem.constraints})
+    options = dict(spec.search.options)
+    if any(option.name == "seeds" for option in describe(spec.search.searcher)[1]):
+        options.setdefault("seeds", uniform_seeds(problem))
+    evaluate, source = _objective(job)
+    search(
+        problem,
+        spec.search.searcher,
+        options,
+        evaluate,
+        evaluator_id=source,
+        seed=spec.seed,
+        evaluations=spec.search.evaluations,
+        generation=spec.search.generation,
+        folder=folder,
+        progress=progress,
+    )
+    return ["search.json", "budget.json"]
+
+
+def _objective(job: Job) -> tuple[Evaluator, str]:
+    """What is maximised, and its name with a digest of what decides it."""
+    if job.spec.search.objective == "macs":
+        return lambda config: count(job.spec.network, config)[0], "macs"
+    from supernet.estimate import weights_hash
+
+    evaluate = estimator(job)
+    return evaluate, f"supernet {weights_hash(evaluate.supernet)} {evaluate.images_hash}"
+
+
+def reads(spec: JobSpec) -> tuple[str, ...]:
+    """The supernet is needed only where accuracy is estimated."""
+    return ("profile", "supernet") if spec.search.objective == "estimate" else ("profile",)
+
+
+STAGE = Stage(
+    name="search",
+    summary="searching configs within the limits",
+    after=reads,
+    settings=settings,
+    run=run,
+)

@@ -1,0 +1,96 @@
+"""Stage select: measure the best candidates as whole networks before any is trained.
+
+A prediction never certifies a budget. Candidates go along the front of estimate against latency,
+twice as many as wanted; those measured within the budget are kept. The uniform-width network
+closest in *measured* latency to the first of them is the baseline that is trained beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from service.console import Report, say
+from service.job import Job, Stage, always
+from service.spec import JobSpec
+from service.stages.profile import target
+from service.store import write_json
+from supernet.config import ChannelConfig
+
+if TYPE_CHECKING:
+    from latency_tables.table import Measurement
+
+_UNIFORMS = 7
+"""Uniform-width networks measured around the predicted match."""
+_UNIFORM_STEP = 0.03
+
+
+def settings(spec: JobSpec) -> object:
+    """What decides the result; the rest comes with the search's files."""
+    return {"finalists": spec.search.finalists, "rounds": spec.profile.rounds}
+
+
+def run(job: Job, folder: Path, progress: Report) -> list[str]:
+    """Writes `finalists.json`: names and configs to train, and what was measured."""
+    wanted = job.spec.search.finalists
+    configs = [c.config for c in job.history().pick(2 * wanted, "latency_ms")]
+    pool = {f"candidate-{i}": config for i, config in enumerate(configs, 1)}
+    uniforms = _uniforms(job, configs[0])
+    measured = _measure(job, {"dense": job.spec.network.dense(), **uniforms, **pool}, progress)
+    limit = job.json("search", "budget.json").get("latency_ms", float("inf"))
+    kept = [name for name in pool if measured[name].hi <= limit and not measured[name].flags]
+    if len(kept) < len(pool):
+        say(f"  {len(pool) - len(kept)} of {len(pool)} candidates measured over the budget")
+    # Too few hold: the fastest stand in, and the report says that they do not meet the budget.
+    spare = sorted(set(pool) - set(kept), key=lambda name: measured[name].hi)
+    kept = [*kept, *spare][:wanted]
+    match = min(uniforms, key=lambda u: abs(measured[u].median - measured[kept[0]].median))
+    chosen = {"dense": job.spec.network.dense(), "uniform": uniforms[match]}
+    chosen |= {f"found-{i}": pool[name] for i, name in enumerate(kept, 1)}
+    write_json(
+        folder / "finalists.json",
+        {
+            "configs": {name: config.to_json() for name, config in chosen.items()},
+            "measured": {name: asdict(m) for name, m in measured.items()},
+            "pool": {name: config.to_json() for name, config in (uniforms | pool).items()},
+        },
+    )
+    return ["finalists.json"]
+
+
+def _uniforms(job: Job, found: ChannelConfig) -> dict[str, ChannelConfig]:
+    """Uniform-width networks whose predicted latency lies around that of `found`."""
+    from latency_tables.predict import Predictor
+
+    network, predictor = job.spec.network, Predictor(job.table())
+    wanted = predictor.config(found).predicted
+    lowest = job.spec.space.lowest
+    ratios = [lowest + i * _UNIFORM_STEP for i in range(int((1 - lowest) / _UNIFORM_STEP) + 1)]
+    configs = list(dict.fromkeys(network.uniform(ratio) for ratio in ratios))
+    configs.sort(key=lambda config: abs(predictor.config(config).predicted - wanted))
+    return {f"uniform-{i}": config for i, config in enumerate(configs[:_UNIFORMS], 1)}
+
+
+def _measure(
+    job: Job, configs: dict[str, ChannelConfig], progress: Report
+) -> dict[str, Measurement]:
+    from profiler.backend import load
+    from profiler.collect import compare
+    from profiler.measure import Protocol
+
+    backend, goal = load(job.spec.target.backend), target(job.spec)
+    models = {
+        name: backend.network(job.spec.network, config, goal) for name, config in configs.items()
+    }
+    protocol = Protocol(rounds=job.spec.verify.rounds, seed=job.spec.seed)
+    return compare(backend, goal, models, protocol, progress)
+
+
+STAGE = Stage(
+    name="select",
+    summary="measuring the best candidates before training them",
+    after=always("profile", "search"),
+    settings=settings,
+    run=run,
+)

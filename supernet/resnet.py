@@ -1,0 +1,109 @@
+"""`ResNet`: the plain network of one `ChannelConfig`, with torchvision's state_dict names.
+
+Knows nothing of weight sharing, data or training.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from supernet.config import ChannelConfig
+from supernet.network import NetworkSpec
+from supernet.shapes import BlockShape, HeadShape, StemShape
+
+
+def conv(cin: int, cout: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    """A convolution without bias, padded so that stride alone decides the size of its output."""
+    return nn.Conv2d(cin, cout, kernel, stride, kernel // 2, bias=False)
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 with the stride, 1x1, each with batch norm; shortcut; ReLU (ResNet v1.5)."""
+
+    def __init__(self, shape: BlockShape) -> None:
+        super().__init__()
+        self.conv1 = conv(shape.cin, shape.w1, 1)
+        self.bn1 = nn.BatchNorm2d(shape.w1)
+        self.conv2 = conv(shape.w1, shape.w2, 3, shape.stride)
+        self.bn2 = nn.BatchNorm2d(shape.w2)
+        self.conv3 = conv(shape.w2, shape.cout, 1)
+        self.bn3 = nn.BatchNorm2d(shape.cout)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = (
+            nn.Sequential(conv(shape.cin, shape.cout, 1, shape.stride), nn.BatchNorm2d(shape.cout))
+            if shape.shortcut == "projection"
+            else None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, cin, h, w] to [n, cout, h / stride, w / stride]."""
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.relu(self.bn2(self.conv2(out)))
+        out = self.bn3(self.conv3(out))
+        out += x if self.downsample is None else self.downsample(x)
+        return self.relu(out)  # type: ignore[no-any-return]
+
+
+class ResNet(nn.Module):
+    """ResNet v1.5 (He et al. 2016, as in torchvision) with the widths of one config.
+
+    The dense ResNet-50/101/152 with the 7x7 stem takes torchvision's weights unchanged. A removed
+    block is an `nn.Identity`, so that later blocks keep their names.
+    """
+
+    def __init__(
+        self, network: NetworkSpec, config: ChannelConfig, *, zero_init_residual: bool = False
+    ) -> None:
+        """Builds the network with torchvision's initialisation (Kaiming normal, fan-out).
+
+        Args:
+            zero_init_residual: start every block as its shortcut (Goyal et al. 2017, 5.1).
+
+        Raises:
+            ConfigError: the config does not fit the network.
+        """
+        super().__init__()
+        self.network, self.config = network, config
+        stem, *blocks, head = network.shapes(config)
+        assert isinstance(stem, StemShape)
+        assert isinstance(head, HeadShape)
+        self.conv1 = conv(stem.channels, stem.cout, stem.kernel, stem.stride)
+        self.bn1 = nn.BatchNorm2d(stem.cout)
+        self.relu = nn.ReLU(inplace=True)
+        pooled = stem.kind == "7x7/2+maxpool"
+        self.maxpool = nn.MaxPool2d(3, 2, 1) if pooled else nn.Identity()
+        self.stages = tuple(f"layer{stage + 1}" for stage in range(len(network.depths)))
+        layers: list[list[nn.Module]] = [[] for _ in self.stages]
+        kept = iter(blocks)
+        for (stage, _), (width, _) in zip(network.positions(), config.inner, strict=True):
+            shape = next(kept) if width else None
+            layers[stage].append(
+                Bottleneck(shape) if isinstance(shape, BlockShape) else nn.Identity()
+            )
+        for name, modules in zip(self.stages, layers, strict=True):
+            self.add_module(name, nn.Sequential(*modules))
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(head.cin, head.classes)
+        self._initialise(zero_init_residual)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images [n, channels, resolution, resolution] to logits [n, classes]."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        for name in self.stages:
+            x = getattr(self, name)(x)
+        return self.fc(torch.flatten(self.avgpool(x), 1))  # type: ignore[no-any-return]
+
+    def blocks(self) -> list[Bottleneck | None]:
+        """The bottlenecks in the order of `config.inner`; None where one is removed."""
+        found = (block for name in self.stages for block in self.get_submodule(name).children())
+        return [block if isinstance(block, Bottleneck) else None for block in found]
+
+    def _initialise(self, zero_init_residual: bool) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if zero_init_residual:
+            for block in self.blocks():
+                if block is not None:
+                    nn.init.zeros_(block.bn3.weight)

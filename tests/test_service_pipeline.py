@@ -1,0 +1,126 @@
+"""A whole job, killed in every stage: it ends with the result of an undisturbed one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.pipeline import STAGES
+
+MINI = Path(__file__).parent / "mini.yaml"
+STAGE_NAMES = [stage.name for stage in STAGES]
+SAME = (
+    "search/search.json",
+    "search/budget.json",
+    "supernet/supernet.safetensors",
+    "teacher/teacher.safetensors",
+)
+
+
+def start(runs: Path) -> subprocess.Popen[str]:
+    """`stairprune run` in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "service.cli", "run", str(MINI), "--runs", str(runs), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def kill_in(stage: str, runs: Path) -> bool:
+    """Starts the job and kills it inside `stage`; False if the stage was over before that."""
+    folder = runs / "mini" / stage
+    process = start(runs)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if (folder / "key.json").exists() and not (folder / "done.json").exists():
+            time.sleep(0.15)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            return not (folder / "done.json").exists()
+        time.sleep(0.005)
+    process.kill()
+    _, errors = process.communicate()
+    pytest.fail(f"the job never reached {stage}: {errors[-2000:]}")
+
+
+def finish(runs: Path) -> dict[str, Any]:
+    """Runs the job to its end and returns its report."""
+    process = start(runs)
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors[-3000:]
+    report: dict[str, Any] = json.loads(output)
+    return report
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], list[str]]:
+    """A job killed once in every stage and then finished: runs folder, report, stages hit."""
+    runs = tmp_path_factory.mktemp("killed")
+    hit = [stage for stage in STAGE_NAMES if kill_in(stage, runs)]
+    return runs, finish(runs), hit
+
+
+@pytest.mark.slow
+def test_killed_in_each_stage_it_equals_the_undisturbed_run(
+    killed: tuple[Path, dict[str, Any], list[str]], tmp_path: Path
+) -> None:
+    runs, _, hit = killed
+    assert len(hit) >= len(STAGE_NAMES) - 2, hit
+    # Times differ between any two measurements, so both runs get the same table.
+    shutil.copytree(runs / "mini" / "profile", tmp_path / "mini" / "profile")
+    finish(tmp_path)
+    for name in SAME:
+        assert (tmp_path / "mini" / name).read_bytes() == (runs / "mini" / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_the_report_holds_what_was_promised(
+    killed: tuple[Path, dict[str, Any], list[str]],
+) -> None:
+    runs, report, _ = killed
+    assert report == json.loads((runs / "mini" / "report.json").read_text())
+    assert set(report["budget"]) == {"latency_ms", "macs", "params"}
+    assert {"points", "mape_percent", "within_10_percent"} <= set(report["table"])
+    assert report["found"]
+    for entry in (report["dense"], report["uniform"], *report["found"]):
+        assert {"config", "macs", "params", "latency_ms", "accuracy", "meets"} <= set(entry)
+        latency = entry["latency_ms"]
+        assert 0 < latency["lo"] <= latency["measured"] <= latency["hi"]
+        assert entry["accuracy"]["n"] > 300
+        meets = (
+            latency["hi"] <= report["budget"]["latency_ms"]
+            and entry["macs"] <= report["budget"]["macs"]
+            and entry["params"] <= report["budget"]["params"]
+            and not latency["flags"]
+        )
+        assert entry["meets"] == meets
+    assert not report["dense"]["meets"]
+    for entry in report["found"]:
+        assert entry["macs"] <= report["budget"]["macs"]
+        assert entry["params"] <= report["budget"]["params"]
+    page = (runs / "mini" / "report.html").read_text(encoding="utf-8")
+    assert "http://" not in page.split("</script>", 1)[1]
+    for title in ("Stairs", "Widths per layer", "Predicted against measured"):
+        assert title in page
+
+
+@pytest.mark.slow
+def test_a_finished_job_is_not_repeated(
+    killed: tuple[Path, dict[str, Any], list[str]],
+) -> None:
+    runs, report, _ = killed
+    process = start(runs)
+    output, errors = process.communicate(timeout=60)
+    assert json.loads(output) == report
+    assert errors.count("finished before") == len(STAGE_NAMES)

@@ -1,0 +1,113 @@
+"""`Recipe` and `SupernetRecipe`: how to train, checked at birth; and the learning-rate schedule.
+
+Knows nothing of data, networks or files.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+_RANGES = {
+    "epochs": (1, math.inf),
+    "batch": (1, math.inf),
+    "lr": (0, 100),
+    "momentum": (0, 0.9999),
+    "weight_decay": (0, 1),
+    "warmup_epochs": (0, math.inf),
+    "label_smoothing": (0, 0.9999),
+    "ema": (0, 0.99999),
+    "clip_norm": (0, math.inf),
+    "alpha": (0, 1),
+    "temperature": (0.01, 1000),
+    "random_subnets": (0, 64),
+}
+_WHOLE = ("epochs", "batch", "random_subnets")
+
+
+class RecipeError(ValueError):
+    """A recipe with a value outside its range; the message names the field and the range."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimisation:
+    """What both kinds of training share: SGD with Nesterov momentum, cosine with warm-up.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch: images a step; the remainder of an epoch is dropped.
+        lr: peak learning rate.
+        momentum: of SGD; 0 turns Nesterov off with it.
+        weight_decay: on convolution and fc weights, never on batch norm or biases.
+        warmup_epochs: epochs of linear growth from 0 to `lr`; may be a fraction.
+        label_smoothing: of the cross entropy with hard labels.
+        ema: decay of the averaged weights that become the result; 0 for none.
+        clip_norm: largest norm of the gradient; 0 for no limit.
+        augment: random shifts, crops and flips, as the dataset allows.
+        bf16: run convolutions and matrix products in bfloat16.
+    """
+
+    epochs: int
+    batch: int
+    lr: float
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    warmup_epochs: float = 1.0
+    label_smoothing: float = 0.1
+    ema: float = 0.0
+    clip_norm: float = 0.0
+    augment: bool = True
+    bf16: bool = False
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name, low)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not low <= value <= high or not math.isfinite(value):
+                raise RecipeError(f"{low} <= {name} <= {high} must hold, but got {value!r}")
+            if name in _WHOLE and not isinstance(value, int):
+                raise RecipeError(f"{name} must be a whole number, but got {value!r}")
+        if self.lr == 0:
+            raise RecipeError("lr must be > 0, but got 0")
+        if self.warmup_epochs >= self.epochs:
+            raise RecipeError(
+                f"warmup_epochs < epochs must hold, but got {self.warmup_epochs} and {self.epochs}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe(Optimisation):
+    """Training of one plain network, with or without a teacher.
+
+    Attributes:
+        alpha: weight of the teacher's soft labels against the hard ones; unused without a teacher.
+        temperature: of both softmaxes in the distillation term.
+    """
+
+    alpha: float = 0.5
+    temperature: float = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupernetRecipe(Optimisation):
+    """Training of a weight-sharing supernet by the sandwich rule.
+
+    Attributes:
+        random_subnets: sampled configs a step, beside the largest and the smallest.
+        temperature: of the in-place distillation.
+    """
+
+    random_subnets: int = 2
+    temperature: float = 1.0
+
+
+def learning_rate(recipe: Optimisation, step: int, steps_per_epoch: int) -> float:
+    """Learning rate of `step` (from 0): linear warm-up, then a cosine down to nearly 0.
+
+    It is > 0 and <= `recipe.lr` at every step (Loshchilov and Hutter 2017, without restarts).
+    """
+    total = recipe.epochs * steps_per_epoch
+    warmup = min(round(recipe.warmup_epochs * steps_per_epoch), total - 1)
+    if step < warmup:
+        return recipe.lr * (step + 1) / (warmup + 1)
+    return recipe.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
