@@ -15,11 +15,13 @@ FEWEST_BORDER = 15  # and below which a second slope does
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """T = a + b * sum + c * border.
+    """T = a + b * sum - d * share + c * border.
 
     Attributes:
-        a: ms; negative where every piece measured alone pays for starting a run.
+        a: ms that every network pays.
         b: factor of the sum.
+        d: ms that the whole network saves, since pieces measured alone each start a run; a network
+            with removed blocks saves only the `share` of it that its pieces make up.
         c: ms per element that blocks exchange in a blocked layout; 0 where it does not help.
         calibrated: false where too few networks were measured, and T is the plain sum.
     """
@@ -27,42 +29,39 @@ class Line:
     a: float
     b: float
     c: float
+    d: float
     calibrated: bool
 
-    def __call__(self, sums: Floats, borders: Floats | None = None) -> Floats:
-        """Latency in ms of networks with these sums and borders, [n]."""
-        total: Floats = self.a + self.b * sums
-        return total if borders is None else total + self.c * borders
+    def __call__(self, sums: Floats, shares: Floats, borders: Floats | float = 0.0) -> Floats:
+        """Latency in ms, [n], of networks with these sums, shares and borders."""
+        total: Floats = self.a + self.b * sums - self.d * shares + self.c * borders
+        return total
 
 
-def calibrate(sums: Floats, borders: Floats, measured: Floats) -> Line:
+def calibrate(sums: Floats, shares: Floats, borders: Floats, measured: Floats) -> Line:
     """Fits the line in relative error.
 
     The border is used only where that lowers the cross-validation error.
 
     Args:
         sums: of pieces in ms, [n].
+        shares: of the network's pieces that are present, less the first, [n].
         borders: elements exchanged in a blocked layout, [n].
         measured: latencies in ms, [n].
     """
-    n = len(measured)
+    n, unfitted = len(measured), Line(a=0.0, b=1.0, c=0.0, d=0.0, calibrated=False)
     if n < FEWEST:
-        return Line(a=0.0, b=1.0, c=0.0, calibrated=False)
-    plain, full = _design(sums), np.column_stack([_design(sums), borders, -borders])
+        return unfitted
+    plain = np.column_stack([np.ones(n), -shares, sums])
+    full = np.column_stack([plain, borders, -borders])
     if n >= FEWEST_BORDER and _error(full, measured) < _error(plain, measured):
-        up, down, b, more, less = fit(full, measured)
-        c = float(more - less)
+        a, d, b, more, less = (float(v) for v in fit(full, measured))
     else:
-        (up, down, b), c = fit(plain, measured), 0.0
+        a, d, b = (float(v) for v in fit(plain, measured))
+        more = less = 0.0
     if b <= 0:  # what was measured contradicts the sum; validation shows the error
-        return Line(a=0.0, b=1.0, c=0.0, calibrated=False)
-    return Line(a=float(up - down), b=float(b), c=c, calibrated=True)
-
-
-def _design(sums: Floats) -> Floats:
-    """Columns for an intercept of either sign, and the slope."""
-    ones = np.ones(len(sums))
-    return np.column_stack([ones, -ones, sums])
+        return unfitted
+    return Line(a=a, b=b, c=more - less, d=d, calibrated=True)
 
 
 def _error(x: Floats, y: Floats) -> float:

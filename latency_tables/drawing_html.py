@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from latency_tables.drawing_png import BLUE, GREY, RED, summary
+from latency_tables.drawing_png import BLUE, GREY, RED, edge_label, summary
 from latency_tables.files import replace_with
 from latency_tables.judge import HeldOut
 from latency_tables.predict import NetworkPoint
@@ -18,6 +18,18 @@ from latency_tables.sweeps import Sweep
 
 
 def stairs(cases: Sequence[tuple[Sweep, Staircase]], title: str, path: Path) -> None:
+    """Saves `stairs_figure`."""
+    _save(stairs_figure(cases, title), path)
+
+
+def networks(
+    points: Sequence[NetworkPoint], held: HeldOut, factor: float, target: str, path: Path
+) -> None:
+    """Saves `networks_figure`."""
+    _save(networks_figure(points, held, factor, target), path)
+
+
+def stairs_figure(cases: Sequence[tuple[Sweep, Staircase]], title: str) -> go.Figure:
     """One panel per sweep, one below the other."""
     figure = make_subplots(
         rows=len(cases),
@@ -36,12 +48,12 @@ def stairs(cases: Sequence[tuple[Sweep, Staircase]], title: str, path: Path) -> 
             title_text="latency [ms]", range=[low - margin, high + margin], row=number, col=1
         )
     figure.update_layout(title=title, height=120 + 420 * len(cases), template="plotly_white")
-    _save(figure, path)
+    return figure
 
 
-def networks(
-    points: Sequence[NetworkPoint], held: HeldOut, factor: float, target: str, path: Path
-) -> None:
+def networks_figure(
+    points: Sequence[NetworkPoint], held: HeldOut, factor: float, target: str
+) -> go.Figure:
     """Scatter of whole networks with the identity and the upper bound."""
     figure = go.Figure()
     for role, colour in (("fit", GREY), ("held-out", BLUE)):
@@ -72,7 +84,7 @@ def networks(
         yaxis_title="measured latency [ms]",
         template="plotly_white",
     )
-    _save(figure, path)
+    return figure
 
 
 def _traces(sweep: Sweep, staircase: Staircase, *, legend: bool) -> list[Any]:
@@ -111,14 +123,18 @@ def _traces(sweep: Sweep, staircase: Staircase, *, legend: bool) -> list[Any]:
         go.Scatter(
             x=[p.right for p in edges],
             y=[level[p.right] for p in edges],
-            text=[str(p.right) for p in edges],
+            text=[edge_label(p) for p in edges],
             customdata=[1000 * p.step_ms for p in edges],
             mode="markers+text",
             textposition="bottom right",
             textfont={"color": RED},
             name="right edge",
-            marker={"color": RED, "symbol": "diamond", "size": 10},
-            hovertemplate="right edge %{x}: next width costs %{customdata:.1f} µs more",
+            marker={
+                "color": RED,
+                "symbol": ["diamond" if p.exact else "diamond-open" for p in edges],
+                "size": 10,
+            },
+            hovertemplate="right edge %{text}: next measured width %{customdata:+.1f} µs",
             showlegend=legend,
             legendgroup="edge",
         ),

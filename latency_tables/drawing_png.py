@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 from latency_tables.files import replace_with
 from latency_tables.judge import HeldOut
 from latency_tables.predict import NetworkPoint
-from latency_tables.stairs import Staircase
+from latency_tables.stairs import Plateau, Staircase
 from latency_tables.sweeps import Sweep
 
 BLUE, RED, GREY = "#1f5fa8", "#c0392b", "#8a8f98"
+BETWEEN = "right edge here or before the next measured width"
 LABELS = 14  # right edges labelled per panel; more would overlap
 
 
@@ -71,10 +72,16 @@ def summary(held: HeldOut) -> str:
     )
 
 
+def edge_label(plateau: Plateau) -> str:
+    """The edge's width; with a plus where it may lie beyond, since the next was not measured."""
+    return f"{plateau.right}{'' if plateau.exact else '+'}"
+
+
 def _panel(axes: Axes, sweep: Sweep, staircase: Staircase) -> None:
     widths = list(sweep.widths)
-    for width, row in zip(widths, sweep.rows, strict=True):
-        axes.plot([width] * len(row.rounds), row.rounds, ".", color=GREY, alpha=0.35, markersize=3)
+    rounds = [(w, v) for w, row in zip(widths, sweep.rows, strict=True) for v in row.rounds]
+    across, up = zip(*rounds, strict=True)
+    axes.plot(across, up, ".", color=GREY, alpha=0.35, markersize=3, label="single rounds")
     below, above = sweep.medians - sweep.lo, sweep.hi - sweep.medians
     axes.errorbar(
         widths,
@@ -89,17 +96,22 @@ def _panel(axes: Axes, sweep: Sweep, staircase: Staircase) -> None:
     )
     edges = staircase.plateaus[:-1]
     level = {width: row.median for width, row in zip(widths, sweep.rows, strict=True)}
-    axes.plot(
-        [p.right for p in edges],
-        [level[p.right] for p in edges],
-        "D",
-        color=RED,
-        markersize=7,
-        label="right edge",
-    )
+    for exact, face, label in ((True, RED, "right edge"), (False, "white", BETWEEN)):
+        mine = [p.right for p in edges if p.exact == exact]
+        if mine:
+            axes.plot(
+                mine,
+                [level[width] for width in mine],
+                "D",
+                color=RED,
+                markerfacecolor=face,
+                markersize=7,
+                zorder=3,
+                label=label,
+            )
     for plateau in edges[:: max(1, ceil(len(edges) / LABELS))]:
         axes.annotate(
-            str(plateau.right),
+            edge_label(plateau),
             (plateau.right, level[plateau.right]),
             xytext=(5, -13),
             textcoords="offset points",

@@ -136,6 +136,8 @@ def fit_rows(rows: Mapping[Shape, Measurement]) -> BlockModel:
         used = list(rows)
     sample, widths = used[0], np.array([shape.widths for shape in used])
     y = np.array([rows[shape].median for shape in used])
+    # A flag doubts the latency of a shape, not that it was reached: the range keeps its widths.
+    measured = np.array([shape.widths for shape in rows])
     macs = np.array([[1.0, shape.macs] for shape in used])
     edges = EDGES if len(used) >= ENOUGH else EDGES[:1]
     trials = {edge: design(sample, widths.astype(np.float64), edge) for edge in edges}
@@ -146,8 +148,8 @@ def fit_rows(rows: Mapping[Shape, Measurement]) -> BlockModel:
         sample=sample,
         edge=edge,
         coefficients=fit(trials[edge], y),
-        low=widths.min(axis=0),
-        high=widths.max(axis=0),
+        low=measured.min(axis=0),
+        high=measured.max(axis=0),
         points=len(used),
         errors=errors[edge],
         flops_errors=cross_validated(macs, y) if several else np.empty(0),

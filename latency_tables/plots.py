@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from latency_tables import drawing_html, drawing_png
 from latency_tables.predict import Predictor
-from latency_tables.stairs import stairs
-from latency_tables.sweeps import MIN_POINTS, sweep, sweeps
+from latency_tables.stairs import Staircase, stairs
+from latency_tables.sweeps import MIN_POINTS, Sweep, sweep, sweeps
 from latency_tables.table import LatencyTable, MissingShapeError, TableError
 
 FORMATS = (".html", ".png")
@@ -33,6 +32,18 @@ def plot_stairs(
         TableError: another suffix.
     """
     _check(path)
+    found = cases(table, geometry, axis)
+    if path.suffix == ".png":
+        from latency_tables.drawing_png import stairs as draw
+    else:
+        from latency_tables.drawing_html import stairs as draw
+    draw(found, f"Latency against channels: {table.target}", path)
+
+
+def cases(
+    table: LatencyTable, geometry: str | None = None, axis: str | None = None
+) -> list[tuple[Sweep, Staircase]]:
+    """The sweeps of a table with their stairs; arguments and errors as in `plot_stairs`."""
     if axis is not None:
         if geometry is None:
             raise TableError(f"axis {axis!r} needs a geometry, but got none")
@@ -46,9 +57,7 @@ def plot_stairs(
             f"nothing to plot: no {MIN_POINTS} rows of {geometry or 'any geometry'} differ in one "
             "axis alone"
         )
-    cases = [(s, stairs(s.widths, s.medians, s.lo, s.hi)) for s in found]
-    module = drawing_png if path.suffix == ".png" else drawing_html
-    module.stairs(cases, f"Latency against channels: {table.target}", path)
+    return [(s, stairs(s.widths, s.medians, s.lo, s.hi)) for s in found]
 
 
 def plot_networks(source: LatencyTable | Predictor, path: Path) -> None:
@@ -63,10 +72,11 @@ def plot_networks(source: LatencyTable | Predictor, path: Path) -> None:
     points = predictor.networks()
     if not points:
         raise MissingShapeError("nothing to plot: the table holds no network it can predict")
-    module = drawing_png if path.suffix == ".png" else drawing_html
-    module.networks(
-        points, predictor.held_out, predictor.bound.factor, str(predictor.table.target), path
-    )
+    if path.suffix == ".png":
+        from latency_tables.drawing_png import networks as draw
+    else:
+        from latency_tables.drawing_html import networks as draw
+    draw(points, predictor.held_out, predictor.bound.factor, str(predictor.table.target), path)
 
 
 def _check(path: Path) -> None:

@@ -1,8 +1,8 @@
 """`Predictor`: latency of whole networks from a table, with its measured error and an upper bound.
 
-T(net) = a + b * (sum of blocks + stem + head) + c * borders (see `latency_tables.calibrate`), fitted
-to the table's networks of role `fit`, judged on those of role `held-out`; the upper bound is
-split-conformal over the latter.
+The sum of blocks, stem and head is carried to the network by `latency_tables.calibrate`, fitted to
+the table's networks of role `fit` and judged on those of role `held-out`; the upper bound is
+split-conformal over the latter, so it holds for networks drawn as those were.
 Knows nothing of search or of how rows were measured.
 """
 
@@ -60,7 +60,9 @@ class Predictor:
         held_out: errors on networks never fitted; to be shown beside every prediction.
         bound: the upper bound, with the coverage it guarantees.
         unpriced: measured networks left aside because a shape lies outside the measured rows.
-        flagged: measured networks left aside because of their flags.
+        flagged: measured networks with flags; they are left aside unless `disturbed`.
+        disturbed: of one role fewer than five networks are free of flags, so the flagged ones take
+            part too; errors and bound then tell of the disturbance as well.
     """
 
     def __init__(self, table: LatencyTable, network: NetworkSpec | None = None) -> None:
@@ -79,8 +81,10 @@ class Predictor:
         self.blocks = BlockModels.of(table)
         self.pricer = Pricer(self.blocks)
         self.flagged = sum(bool(row.measurement.flags) for row in table.networks)
+        self.disturbed = self._mostly_flagged()
         priced = self._priced()
-        self.unpriced = len(table.networks) - self.flagged - len(priced)
+        counted = len(table.networks) if self.disturbed else len(table.networks) - self.flagged
+        self.unpriced = counted - len(priced)
         fitted = [row for row in priced if row.role == "fit"]
         judged = [row for row in priced if row.role == "held-out"]
         self.line = self._line(fitted)
@@ -113,7 +117,7 @@ class Predictor:
 
     def _expected(self, rows: Rows) -> Floats:
         sums = self.pricer.price(rows)
-        return np.maximum(self.line(sums), FLOOR * sums)
+        return np.maximum(self.line(sums, self.pricer.shares(rows)), FLOOR * sums)
 
     def config(self, config: ChannelConfig) -> Prediction:
         """Latency of one config.
@@ -135,10 +139,18 @@ class Predictor:
             for row, p in zip(priced, predicted, strict=True)
         ]
 
+    def _mostly_flagged(self) -> bool:
+        """Whether a role has networks enough only if the flagged ones are counted."""
+        for role in ("fit", "held-out"):
+            flags = [bool(row.measurement.flags) for row in self.table.networks if row.role == role]
+            if flags.count(False) < min(FEWEST, len(flags)):
+                return True
+        return False
+
     def _priced(self) -> list[NetworkRow]:
         result = []
         for row in self.table.networks:
-            if row.measurement.flags:
+            if row.measurement.flags and not self.disturbed:
                 continue
             try:
                 self.pricer.price(encode([row.config]))
@@ -148,16 +160,20 @@ class Predictor:
         return result
 
     def _line(self, fitted: Sequence[NetworkRow]) -> Line:
-        rows = _rows(fitted)
-        if not len(rows):
-            return calibrate(np.empty(0), np.empty(0), np.empty(0))
-        return calibrate(self.pricer.price(rows), self.pricer.borders(rows), _measured(fitted))
+        if not fitted:
+            none = np.empty(0)
+            return calibrate(none, none, none, none)
+        rows, pricer = _rows(fitted), self.pricer
+        return calibrate(
+            pricer.price(rows), pricer.shares(rows), pricer.borders(rows), _measured(fitted)
+        )
 
     def _judged(self, fitted: Sequence[NetworkRow], judged: Sequence[NetworkRow]) -> HeldOut:
         rival = np.full(len(judged), np.nan)
         if judged and len(fitted) >= FEWEST:
-            line = calibrate(self._macs(fitted), np.zeros(len(fitted)), _measured(fitted))
-            rival = line(self._macs(judged))
+            none = np.zeros(len(fitted))
+            line = calibrate(self._macs(fitted), none + 1, none, _measured(fitted))
+            rival = line(self._macs(judged), np.ones(len(judged)))
         predicted = self._expected(_rows(judged)) if judged else np.empty(0)
         return judge(predicted, _measured(judged), rival)
 

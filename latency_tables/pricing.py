@@ -143,6 +143,12 @@ class Pricer:
                     total += present * border(piece.shape, axis, rows[:, piece.columns[axis]])
         return total
 
+    def shares(self, rows: Rows) -> Floats:
+        """Pieces of each row beside the first, as a share of those of a whole network, [n]."""
+        inner = rows[:, 1 + len(self.network.depths) :: 2]
+        present: Floats = (1 + (inner > 0).sum(axis=1)) / (1 + inner.shape[1])
+        return present
+
     def single(self, shape: Shape, widths: Rows) -> Floats:
         """Latency in ms of stems or heads like `shape` with these widths, [n].
 

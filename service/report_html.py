@@ -8,7 +8,9 @@ import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from latency_tables.plots import networks_figure, stairs_figure
+from latency_tables.drawing_html import networks_figure, stairs_figure
+from latency_tables.plots import cases
+from latency_tables.predict import Predictor
 from service import report_figures as figures
 from service.job import Job
 
@@ -20,13 +22,17 @@ def render(job: Job, report: dict[str, Any]) -> str:
         report: as `service.report_json.build` made it.
     """
     table = job.table()
+    predictor = Predictor(table)
+    predicted = networks_figure(
+        predictor.networks(), predictor.held_out, predictor.bound.factor, str(table.target)
+    )
     sections = [
         ("Accuracy against latency", figures.pareto(job, report), _PARETO),
         ("Widths per layer", figures.widths(report), _WIDTHS),
-        ("Predicted against measured", networks_figure(table), _PREDICTED),
+        ("Predicted against measured", predicted, _PREDICTED),
         ("Training", figures.training(job), _TRAINING),
         ("Supernet", figures.supernet(job), _SUPERNET),
-        ("Stairs", stairs_figure(table), _STAIRS),
+        ("Stairs", stairs_figure(cases(table), ""), _STAIRS),
     ]
     environment = Environment(
         loader=PackageLoader("service"), autoescape=True, undefined=StrictUndefined

@@ -53,7 +53,7 @@ class ResNet(nn.Module):
     """
 
     def __init__(
-        self, network: NetworkSpec, config: ChannelConfig, *, zero_init_residual: bool = False
+        self, network: NetworkSpec, config: ChannelConfig, *, zero_init_residual: bool = True
     ) -> None:
         """Builds the network with torchvision's initialisation (Kaiming normal, fan-out).
 

@@ -78,7 +78,8 @@ def test_only_right_edges_stay_with_the_noise_of_the_table() -> None:
 def test_a_measured_sweep_decides_where_it_holds_all_widths() -> None:
     rng = np.random.default_rng(1)
     shapes = [BlockShape(4, 1, "identity", 256, w, w, 256) for w in range(16, 65)]
-    rows = {**TABLE.rows, **{s: measurement(true_cost(s), rng, 0.0005) for s in shapes}}
+    rows = dict(TABLE.rows)
+    rows.update({s: measurement(true_cost(s), rng, 0.0005) for s in shapes})
     _, done = narrow(FULL, replace(TABLE, rows=rows), tolerance=0.003)
     assert done.measured == ("2.1",)
     assert done.kept["2.1"] == tuple(range(16, 65, 8))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from latency_tables_synthetic import EDGE, SPEC, network_cost, table, true_cost
+from latency_tables_synthetic import EDGE, SPEC, measurement, network_cost, table, true_cost
 
 from latency_tables.calibrate import calibrate
 from latency_tables.conformal import bound
@@ -93,7 +93,7 @@ def test_held_out_networks_are_predicted_and_flops_are_worse() -> None:
     assert held.within_5_percent == held.within_10_percent == 100
     assert held.rank_correlation > 0.99
     assert PREDICTOR.line.calibrated
-    assert PREDICTOR.line.a < 0
+    assert PREDICTOR.line.d == pytest.approx(0.008 * 4, rel=0.1)
 
 
 def test_population_and_single_shapes_agree() -> None:
@@ -103,24 +103,39 @@ def test_population_and_single_shapes_agree() -> None:
     predicted, upper = PREDICTOR.predict(encode(configs))
     for config, value, most in zip(configs, predicted, upper, strict=True):
         single = PREDICTOR.config(config)
-        assert (single.predicted, single.upper) == (pytest.approx(value), pytest.approx(most))
+        assert single.predicted == pytest.approx(value)
+        assert single.upper == pytest.approx(most)
         parts = 0.0
         for shape in SPEC.shapes(config):
             model = PREDICTOR.blocks.model(shape.geometry)
             block = isinstance(shape, BlockShape)
             price = PREDICTOR.blocks.shape(shape)
             parts += float(model.predict(np.array([shape.widths]))[0]) if block else price
-        borders = PREDICTOR.pricer.borders(encode([config]))
-        assert PREDICTOR.line(np.array([parts]), borders)[0] == pytest.approx(value)
+        row = encode([config])
+        shares, borders = PREDICTOR.pricer.shares(row), PREDICTOR.pricer.borders(row)
+        whole = PREDICTOR.line(np.array([parts]), shares, borders)[0]
+        assert whole == pytest.approx(value)
 
 
-def test_the_upper_bound_holds_for_new_networks() -> None:
+def test_the_upper_bound_holds_for_networks_drawn_like_the_calibration() -> None:
     rng = np.random.default_rng(77)
-    configs = [SPACE.sample(rng) for _ in range(300)]
-    truth = np.array([network_cost(c) for c in configs]) * np.exp(0.003 * rng.standard_normal(300))
+    space = SearchSpace.from_ratios(SPEC, np.linspace(0.25, 1, 25).tolist())
+    configs = [space.sample(rng) for _ in range(300)]
+    truth = [measurement(network_cost(c), rng, 0.003).median for c in configs]
     _, upper = PREDICTOR.predict(encode(configs))
     assert PREDICTOR.bound.coverage == 0.95
-    assert (truth <= upper).mean() >= 0.9
+    assert (np.array(truth) <= upper).mean() >= 0.93
+
+
+def test_a_removed_block_is_not_refunded_for_a_run_it_never_starts() -> None:
+    """No calibration network lacks a block, yet the search may remove one."""
+    rng = np.random.default_rng(78)
+    drawn = [SPACE.sample(rng) for _ in range(900)]
+    removed = [config for config in drawn if (0, 0) in config.inner]
+    truth = np.array([network_cost(config) for config in removed])
+    predicted, _ = PREDICTOR.predict(encode(removed))
+    assert len(removed) > 30
+    assert abs((truth / predicted - 1).mean()) < 0.005
 
 
 @given(st.lists(st.floats(0.5, 2), min_size=1, max_size=200))
@@ -142,13 +157,25 @@ def test_conformal_coverage_is_met_on_average() -> None:
 
 def test_too_few_networks_say_so() -> None:
     few = Predictor(replace(TABLE, networks=TABLE.networks[:4]))
-    assert (few.line.a, few.line.b, few.line.calibrated) == (0.0, 1.0, False)
+    assert (few.line.a, few.line.b, few.line.d) == (0.0, 1.0, 0.0)
+    assert not few.line.calibrated
     assert few.bound.coverage < 0.95
     none = Predictor(replace(TABLE, networks=()))
     assert none.held_out.points == 0
     assert np.isnan(none.held_out.mape_percent)
     assert (none.bound.source, none.bound.coverage) == ("left-out blocks", 0.0)
     assert none.bound.factor > 1
+
+
+def test_where_nearly_all_networks_are_flagged_they_take_part_and_it_is_said() -> None:
+    flagged = tuple(
+        replace(row, measurement=replace(row.measurement, flags=("unstable",)))
+        for row in TABLE.networks
+    )
+    predictor = Predictor(replace(TABLE, networks=flagged))
+    assert predictor.disturbed
+    assert not Predictor(TABLE).disturbed
+    assert predictor.held_out == Predictor(TABLE).held_out
 
 
 def test_flagged_and_unpriced_networks_are_left_out_and_counted() -> None:
@@ -173,16 +200,19 @@ def test_another_network_is_refused() -> None:
 @given(st.floats(-0.05, 0.5), st.floats(0.3, 2), st.integers(0, 99))
 def test_a_line_is_recovered(a: float, b: float, seed: int) -> None:
     sums = np.random.default_rng(seed).uniform(1, 3, 30)
-    line = calibrate(sums, np.zeros(30), a + b * sums)
-    assert (line.a, line.b) == (pytest.approx(a, abs=1e-3), pytest.approx(b, abs=1e-3))
+    line = calibrate(sums, np.ones(30), np.zeros(30), a + b * sums)
+    assert line.a - line.d == pytest.approx(a, abs=1e-3)
+    assert line.b == pytest.approx(b, abs=1e-3)
 
 
 def test_borders_are_used_only_where_they_help() -> None:
     rng = np.random.default_rng(2)
     sums, borders = rng.uniform(1, 3, 40), rng.uniform(0, 1e5, 40)
-    assert calibrate(sums, borders, 0.1 + sums - 2e-6 * borders).c == pytest.approx(-2e-6, rel=0.01)
+    ones = np.ones(40)
+    helped = calibrate(sums, ones, borders, 0.1 + sums - 2e-6 * borders)
+    assert helped.c == pytest.approx(-2e-6, rel=0.01)
     noisy = (0.1 + sums) * np.exp(0.01 * rng.standard_normal(40))
-    assert abs(calibrate(sums, borders, noisy).c) * 1e5 < 0.05
+    assert abs(calibrate(sums, ones, borders, noisy).c) * 1e5 < 0.05
 
 
 def test_figures_of_a_known_case() -> None:

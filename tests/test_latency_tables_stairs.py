@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from latency_tables_synthetic import SPEC, TARGET, measurement, table, true_cost
 
 from latency_tables.stairs import staircase, stairs
-from latency_tables.sweeps import sweep, sweeps
+from latency_tables.sweeps import Floats, sweep, sweeps
 from latency_tables.table import LatencyTable, MissingShapeError
 from supernet.shapes import parse_shape
 
@@ -28,10 +29,14 @@ MEASURED = """
 """
 
 
-def sawtooth(w: np.ndarray, edge: int, step: float, ramp: float, drop: float) -> np.ndarray:
+Ints = npt.NDArray[np.int64]
+
+
+def sawtooth(w: Ints, edge: int, step: float, ramp: float, drop: float) -> Floats:
     """Steps after every multiple of `edge`, a ramp between them, a drop at the multiple."""
     inside = (w - 1) % edge
-    return 1 + step * np.ceil(w / edge) + ramp * inside - drop * (w % edge == 0)
+    y: Floats = 1 + step * np.ceil(w / edge) + ramp * inside - drop * (w % edge == 0)
+    return y
 
 
 @pytest.mark.parametrize("noise", [0.001, 0.005, 0.01])

@@ -16,7 +16,7 @@ from training.errors import TrainingStopped
 from training.task import Control, silent
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["training_toys"])
+CONTEXT.set_forkserver_preload(["training.scratch", "training.supernet_loop"])
 
 
 @pytest.fixture(autouse=True)

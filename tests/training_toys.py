@@ -23,9 +23,7 @@ from training.seeds import generator
 from training.supernet_loop import train_supernet
 from training.task import Control, Progress, Result, silent
 
-TINY = NetworkSpec(
-    depths=(1, 1), width=1 / 16, stem="3x3/1", resolution=8, channels=1, classes=10
-)
+TINY = NetworkSpec(depths=(1, 1), width=1 / 16, stem="3x3/1", resolution=8, channels=1, classes=10)
 SPACE = SearchSpace.from_ratios(TINY, [1, 0.5])
 RECIPE = Recipe(epochs=2, batch=16, lr=0.05, ema=0.9, clip_norm=5.0)
 SUPERNET_RECIPE = SupernetRecipe(epochs=2, batch=16, lr=0.02, random_subnets=1)
@@ -108,7 +106,7 @@ def run_and_die(kind: str, folder: Path, die: str, at: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     if die == "sync":
-        os.fsync = count_and_die
+        os.fsync = count_and_die  # type: ignore[assignment]
     progress = count_and_die if die == "step" else silent
     RUNS[kind](folder, progress, Control(save_every_steps=2))
 

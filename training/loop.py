@@ -122,15 +122,15 @@ class _Run:
         self.progress(self.step, self.total, f"{note}, {self.clock.rate(len(labels))}")
 
     def _gradients(self, images: Tensor, labels: Tensor) -> float:
-        try:
-            return self._accumulate(images, labels)
-        except torch.OutOfMemoryError as error:
-            if self.chunks > 1 or len(images) < 4:
-                raise TrainingError(
-                    f"out of memory even at half of batch {len(images)}; lower batch: {error}"
-                ) from None
-        self.chunks = 2
-        return self._accumulate(images, labels)
+        while True:
+            try:
+                return self._accumulate(images, labels)
+            except torch.OutOfMemoryError as error:
+                if self.chunks > 1 or len(images) < 4:
+                    raise TrainingError(
+                        f"out of memory even at half of batch {len(images)}; lower batch: {error}"
+                    ) from None
+            self.chunks = 2
 
     def _accumulate(self, images: Tensor, labels: Tensor) -> float:
         self.optimiser.clear()
