@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from supernet.config import ChannelConfig
 from supernet.network import NetworkSpec
@@ -16,6 +17,30 @@ from supernet.shapes import BlockShape, HeadShape, StemShape
 def conv(cin: int, cout: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     """A convolution without bias, padded so that stride alone decides the size of its output."""
     return nn.Conv2d(cin, cout, kernel, stride, kernel // 2, bias=False)
+
+
+FEWEST_STRIDED = 16
+
+
+def convolve(x: Tensor, weight: Tensor, conv: nn.Conv2d) -> Tensor:
+    """`conv` of [n, cin, h, w] with another weight, [cout, cin, k, k].
+
+    The backward pass of a strided 1x1 convolution over fewer than 8 channels, channels last, writes
+    out of bounds on AVX2 (oneDNN issue 6035). Below 16 channels it is therefore computed as the
+    same convolution of every second pixel.
+    """
+    stride = conv.stride
+    few = weight.shape[1] < FEWEST_STRIDED and weight.shape[2:] == (1, 1)
+    if few and stride != (1, 1) and torch.is_grad_enabled():
+        x, stride = x[:, :, :: stride[0], :: stride[1]], (1, 1)
+    return functional.conv2d(x, weight, None, stride, conv.padding)
+
+
+class Projection(nn.Conv2d):
+    """The 1x1 convolution of a shortcut; see `convolve`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return convolve(x, self.weight, self)
 
 
 class Bottleneck(nn.Module):
@@ -31,7 +56,10 @@ class Bottleneck(nn.Module):
         self.bn3 = nn.BatchNorm2d(shape.cout)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = (
-            nn.Sequential(conv(shape.cin, shape.cout, 1, shape.stride), nn.BatchNorm2d(shape.cout))
+            nn.Sequential(
+                Projection(shape.cin, shape.cout, 1, shape.stride, bias=False),
+                nn.BatchNorm2d(shape.cout),
+            )
             if shape.shortcut == "projection"
             else None
         )

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from supernet.arithmetic import encode
 from supernet.config import ChannelConfig, ConfigError
-from supernet.resnet import Bottleneck, ResNet
+from supernet.resnet import Bottleneck, ResNet, convolve
 from supernet.space import SearchSpace
 
 
@@ -107,7 +107,7 @@ def _conv_bn(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d, cout: int) -> Ten
     """The first `cout` outputs of convolution and batch norm, for the channels that `x` has."""
     # One copy here saves the three that forward and backward would each make of a strided weight.
     weight = conv.weight[:cout, : x.shape[1]].contiguous(memory_format=torch.channels_last)
-    x = functional.conv2d(x, weight, None, conv.stride, conv.padding)
+    x = convolve(x, weight, conv)
     if norm.training:
         return functional.batch_norm(
             x, None, None, norm.weight[:cout], norm.bias[:cout], training=True, eps=norm.eps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +84,8 @@ def test_bad_input_is_one_line_with_field_value_and_choices(
 
 @given(st.text(max_size=300))
 def test_any_text_is_a_job_or_our_error(text: str) -> None:
-    try:
+    with contextlib.suppress(SpecError):
         assert isinstance(parse(text), JobSpec)
-    except SpecError as error:
-        assert str(error)
 
 
 def test_limits_are_numbers_or_percentages_of_dense() -> None:

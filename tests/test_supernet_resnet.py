@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from supernet.arithmetic import count
 from supernet.config import ChannelConfig, ConfigError
 from supernet.network import DEPTHS, NetworkSpec
-from supernet.resnet import Bottleneck, ResNet
+from supernet.resnet import Bottleneck, Projection, ResNet
 
 Pair = tuple[NetworkSpec, ChannelConfig]
 SMALL = NetworkSpec(depths=(2, 2), width=0.125, stem="3x3/2", resolution=16, classes=5)
@@ -103,3 +103,19 @@ def test_zero_init_residual_silences_the_branches(zero: bool) -> None:
 def test_config_of_another_network_is_refused() -> None:
     with pytest.raises(ConfigError, match="depths"):
         ResNet(SMALL, NetworkSpec().dense())
+
+
+@pytest.mark.parametrize("cin", [3, 7, 16])
+def test_strided_projection_of_few_channels_has_the_gradients_of_the_plain_one(cin: int) -> None:
+    torch.manual_seed(0)
+    ours = Projection(cin, 12, 1, 2, bias=False)
+    # Double precision takes another path through the library than the one that is avoided.
+    plain = nn.Conv2d(cin, 12, 1, 2, bias=False).double()
+    plain.load_state_dict(ours.state_dict())
+    x = torch.randn(4, cin, 9, 9).to(memory_format=torch.channels_last)
+    expected, got = plain(x.double()), ours(x)
+    torch.testing.assert_close(got.double(), expected, rtol=1e-5, atol=1e-5)
+    expected.square().sum().backward()
+    got.square().sum().backward()
+    assert ours.weight.grad is not None
+    torch.testing.assert_close(ours.weight.grad.double(), plain.weight.grad, rtol=1e-4, atol=1e-4)
