@@ -148,16 +148,19 @@ class Predictor:
         return False
 
     def _priced(self) -> list[NetworkRow]:
-        result = []
-        for row in self.table.networks:
-            if row.measurement.flags and not self.disturbed:
-                continue
-            try:
-                self.pricer.price(encode([row.config]))
-            except MissingShapeError:
-                continue
-            result.append(row)
-        return result
+        rows = [r for r in self.table.networks if self.disturbed or not r.measurement.flags]
+        try:
+            self.pricer.price(_rows(rows))
+        except MissingShapeError:  # some lie outside: find out which
+            return [row for row in rows if self._has_price(row)]
+        return rows
+
+    def _has_price(self, row: NetworkRow) -> bool:
+        try:
+            self.pricer.price(encode([row.config]))
+        except MissingShapeError:
+            return False
+        return True
 
     def _line(self, fitted: Sequence[NetworkRow]) -> Line:
         if not fitted:

@@ -81,6 +81,15 @@ class Measurement:
     rounds: tuple[float, ...]
     flags: tuple[str, ...] = ()
 
+    @property
+    def ceiling(self) -> float:
+        """What a budget is held against, in ms: `hi`, or the slowest round of a flagged one.
+
+        A disturbed interval may be too narrow; its slowest round errs on the safe side, since
+        disturbances only ever add time.
+        """
+        return max(self.rounds) if self.flags else self.hi
+
     def __post_init__(self) -> None:
         values = (self.lo, self.median, self.hi, *self.rounds)
         if not all(math.isfinite(v) and v > 0 for v in values) or not self.rounds:

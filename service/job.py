@@ -65,10 +65,18 @@ class Job:
         """A JSON file of a stage."""
         return read_json(self.file(stage, name))
 
+    def set_threads(self) -> None:
+        """Gives torch the job's number of CPU threads."""
+        import torch
+
+        if self.spec.cpu_threads is not None:
+            torch.set_num_threads(self.spec.cpu_threads)
+
     def data(self) -> Data:
         """The job's images."""
         from training.data import load
 
+        self.set_threads()
         spec, network = self.spec.data, self.spec.network
         return load(
             spec.name,

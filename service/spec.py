@@ -163,6 +163,8 @@ class JobSpec(_Part):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
     seed: int = Field(default=0, ge=0)
+    cpu_threads: int | None = Field(default=None, ge=1)
+    """CPU threads of training and estimates, all cores if not set; small networks want 1."""
     network: Annotated[NetworkSpec, closed(NetworkSpec)]
     data: DataSpec
     space: SpaceSpec = SpaceSpec()

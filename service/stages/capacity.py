@@ -19,6 +19,7 @@ def settings(spec: JobSpec) -> object:
         "space": spec.space.model_dump(exclude={"narrow"}),
         "capacity": spec.capacity.model_dump(mode="json"),
         "seed": spec.seed,
+        "cpu_threads": spec.cpu_threads,
     }
 
 

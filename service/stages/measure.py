@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from latency_tables.table import Measurement
 from service.console import Report
 from service.job import Job, Stage, always
 from service.spec import JobSpec
@@ -30,8 +32,13 @@ def run(job: Job, folder: Path, progress: Report) -> list[str]:
     }
     protocol = Protocol(rounds=job.spec.verify.rounds, seed=job.spec.seed)
     measured = compare(backend, goal, models, protocol, progress)
-    write_json(folder / "measured.json", {name: asdict(m) for name, m in measured.items()})
+    write_json(folder / "measured.json", {name: as_json(m) for name, m in measured.items()})
     return ["measured.json"]
+
+
+def as_json(measurement: Measurement) -> dict[str, Any]:
+    """A measurement with the figure that a budget is held against."""
+    return {**asdict(measurement), "ceiling": measurement.ceiling}
 
 
 STAGE = Stage(

@@ -7,13 +7,13 @@ closest in *measured* latency to the first of them is the baseline that is train
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.console import Report, say
 from service.job import Job, Stage, always
 from service.spec import JobSpec
+from service.stages.measure import as_json
 from service.stages.profile import target
 from service.store import write_json
 from supernet.config import ChannelConfig
@@ -39,11 +39,11 @@ def run(job: Job, folder: Path, progress: Report) -> list[str]:
     uniforms = _uniforms(job, configs[0])
     measured = _measure(job, {"dense": job.spec.network.dense(), **uniforms, **pool}, progress)
     limit = job.json("search", "budget.json").get("latency_ms", float("inf"))
-    kept = [name for name in pool if measured[name].hi <= limit and not measured[name].flags]
+    kept = [name for name in pool if measured[name].ceiling <= limit]
     if len(kept) < len(pool):
         say(f"  {len(pool) - len(kept)} of {len(pool)} candidates measured over the budget")
     # Too few hold: the fastest stand in, and the report says that they do not meet the budget.
-    spare = sorted(set(pool) - set(kept), key=lambda name: measured[name].hi)
+    spare = sorted(set(pool) - set(kept), key=lambda name: measured[name].ceiling)
     kept = [*kept, *spare][:wanted]
     match = min(uniforms, key=lambda u: abs(measured[u].median - measured[kept[0]].median))
     chosen = {"dense": job.spec.network.dense(), "uniform": uniforms[match]}
@@ -52,7 +52,7 @@ def run(job: Job, folder: Path, progress: Report) -> list[str]:
         folder / "finalists.json",
         {
             "configs": {name: config.to_json() for name, config in chosen.items()},
-            "measured": {name: asdict(m) for name, m in measured.items()},
+            "measured": {name: as_json(m) for name, m in measured.items()},
             "pool": {name: config.to_json() for name, config in (uniforms | pool).items()},
         },
     )

@@ -22,6 +22,7 @@ def settings(spec: JobSpec) -> object:
         "space": spec.space.model_dump(exclude={"narrow"}),
         "recipe": asdict(spec.supernet.recipe),
         "seed": spec.seed,
+        "cpu_threads": spec.cpu_threads,
     }
 
 

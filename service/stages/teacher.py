@@ -25,6 +25,7 @@ def settings(spec: JobSpec) -> object:
         "recipe": asdict(spec.train.teacher),
         "weights": str(spec.train.teacher_weights),
         "seed": spec.seed,
+        "cpu_threads": spec.cpu_threads,
     }
 
 

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 def settings(spec: JobSpec) -> object:
     """What decides the result."""
-    return {"recipe": asdict(spec.train.recipe), "seeds": spec.train.seeds, "seed": spec.seed}
+    return {
+        "recipe": asdict(spec.train.recipe),
+        "seeds": spec.train.seeds,
+        "seed": spec.seed,
+        "cpu_threads": spec.cpu_threads,
+    }
 
 
 def run(job: Job, folder: Path, progress: Report) -> list[str]:
