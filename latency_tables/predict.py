@@ -149,6 +149,8 @@ class Predictor:
 
     def _priced(self) -> list[NetworkRow]:
         rows = [r for r in self.table.networks if self.disturbed or not r.measurement.flags]
+        if not rows:
+            return []
         try:
             self.pricer.price(_rows(rows))
         except MissingShapeError:  # some lie outside: find out which
