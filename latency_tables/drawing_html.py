@@ -89,7 +89,7 @@ def networks_figure(
 
 def _traces(sweep: Sweep, staircase: Staircase, *, legend: bool) -> list[Any]:
     rounds = [(w, v) for w, row in zip(sweep.widths, sweep.rows, strict=True) for v in row.rounds]
-    level = {w: row.median for w, row in zip(sweep.widths, sweep.rows, strict=True)}
+    level = dict(zip(sweep.widths, sweep.levels.tolist(), strict=True))
     edges = staircase.plateaus[:-1]
     return [
         go.Scatter(
@@ -104,12 +104,12 @@ def _traces(sweep: Sweep, staircase: Staircase, *, legend: bool) -> list[Any]:
         ),
         go.Scatter(
             x=list(sweep.widths),
-            y=sweep.medians.tolist(),
+            y=sweep.levels.tolist(),
             error_y={
                 "type": "data",
                 "symmetric": False,
-                "array": (sweep.hi - sweep.medians).tolist(),
-                "arrayminus": (sweep.medians - sweep.lo).tolist(),
+                "array": (sweep.hi - sweep.levels).tolist(),
+                "arrayminus": (sweep.levels - sweep.lo).tolist(),
                 "thickness": 1,
             },
             mode="lines+markers",

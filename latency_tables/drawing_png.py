@@ -82,10 +82,10 @@ def _panel(axes: Axes, sweep: Sweep, staircase: Staircase) -> None:
     rounds = [(w, v) for w, row in zip(widths, sweep.rows, strict=True) for v in row.rounds]
     across, up = zip(*rounds, strict=True)
     axes.plot(across, up, ".", color=GREY, alpha=0.35, markersize=3, label="single rounds")
-    below, above = sweep.medians - sweep.lo, sweep.hi - sweep.medians
+    below, above = sweep.levels - sweep.lo, sweep.hi - sweep.levels
     axes.errorbar(
         widths,
-        sweep.medians,
+        sweep.levels,
         yerr=[below, above],
         fmt="o-",
         color=BLUE,
@@ -95,7 +95,7 @@ def _panel(axes: Axes, sweep: Sweep, staircase: Staircase) -> None:
         label="median and 95 % interval",
     )
     edges = staircase.plateaus[:-1]
-    level = {width: row.median for width, row in zip(widths, sweep.rows, strict=True)}
+    level = dict(zip(widths, sweep.levels.tolist(), strict=True))
     for exact, face, label in ((True, RED, "right edge"), (False, "white", BETWEEN)):
         mine = [p.right for p in edges if p.exact == exact]
         if mine:

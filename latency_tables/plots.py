@@ -57,7 +57,7 @@ def cases(
             f"nothing to plot: no {MIN_POINTS} rows of {geometry or 'any geometry'} differ in one "
             "axis alone"
         )
-    return [(s, stairs(s.widths, s.medians, s.lo, s.hi)) for s in found]
+    return [(s, stairs(s.widths, s.levels, s.lo, s.hi)) for s in found]
 
 
 def plot_networks(source: LatencyTable | Predictor, path: Path) -> None:

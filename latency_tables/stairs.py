@@ -107,7 +107,7 @@ def staircase(table: LatencyTable, geometry: str, axis: str) -> Staircase:
         MissingShapeError: the table holds no such sweep; see `latency_tables.sweeps.sweep`.
     """
     found = sweep(table, geometry, axis)
-    return stairs(found.widths, found.medians, found.lo, found.hi)
+    return stairs(found.widths, found.levels, found.lo, found.hi)
 
 
 def _sigma(w: Floats, y: Floats, low: Floats, high: Floats) -> float:

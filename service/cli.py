@@ -135,7 +135,7 @@ def profile(
     precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
     batch: Annotated[int, typer.Option(min=1)] = 1,
     threads: Annotated[int, typer.Option(min=1)] = 1,
-    rounds: Annotated[int, typer.Option(help="Interleaved passes.", min=3)] = 5,
+    rounds: Annotated[int, typer.Option(help="Interleaved passes.", min=3)] = 240,
     out_file: Annotated[
         Path | None, typer.Option("--out", help="Write the measured rows as a table.")
     ] = None,

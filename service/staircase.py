@@ -12,6 +12,8 @@ from rich.table import Table
 
 from latency_tables.plots import plot_stairs
 from latency_tables.stairs import Staircase, staircase
+from latency_tables.sweeps import Sweep
+from latency_tables.sweeps import sweep as sweep_of
 from latency_tables.table import LatencyTable, Measurement
 from profiler.backend import BackendError, load
 from profiler.collect import compare
@@ -46,10 +48,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """The sweep's rows by width, as a table, and the stairs found in them."""
+    """The sweep, as a table too, and the stairs found in it."""
 
-    axis: str
-    rows: dict[int, Measurement]
+    sweep: Sweep
     table: LatencyTable
     stairs: Staircase
 
@@ -93,15 +94,17 @@ def measure(request: Request) -> Measured:
         raise BackendError(f"backend {backend.name} cannot run here: {reason}")
     target = backend.target(request.precision, request.batch, request.threads)
     runners = {str(width): backend.block(shape, target) for width, shape in shapes.items()}
+    # Many short rounds, none repeated: where something disturbs, a repeat is disturbed too.
+    protocol = Protocol(rounds=request.rounds, iterations=5, round_ms=8.0, repeats=0)
     with progress(f"{request.block} {request.width}") as report:
-        found = compare(backend, target, runners, Protocol(rounds=request.rounds), report)
-    rows = {width: found[str(width)] for width in widths}
-    by_shape: dict[Shape, Measurement] = {shapes[width]: rows[width] for width in widths}
+        found = compare(backend, target, runners, protocol, report)
+    by_shape: dict[Shape, Measurement] = {shapes[w]: found[str(w)] for w in widths}
     table = LatencyTable(
         target=target, network=network, rows=by_shape, protocol={"rounds": request.rounds}
     )
     geometry = next(iter(shapes.values())).geometry
-    return Measured(axis=axis, rows=rows, table=table, stairs=staircase(table, geometry, axis))
+    found_sweep = sweep_of(table, geometry, axis)
+    return Measured(sweep=found_sweep, table=table, stairs=staircase(table, geometry, axis))
 
 
 def plot(measured: Measured, path: Path) -> None:
@@ -110,38 +113,45 @@ def plot(measured: Measured, path: Path) -> None:
 
 
 def as_json(measured: Measured) -> dict[str, Any]:
-    """Widths, intervals and right edges."""
+    """Widths, intervals and right edges; `ms` is what the stairs were found in."""
+    sweep = measured.sweep
     return {
         "target": str(measured.table.target),
-        "axis": measured.axis,
+        "axis": sweep.axis,
         "right_edges": list(measured.stairs.right_edges),
+        "disturbed": sweep.disturbed,
         "rows": [
-            {
-                "width": width,
-                "median_ms": m.median,
-                "lo_ms": m.lo,
-                "hi_ms": m.hi,
-                "flags": list(m.flags),
-            }
-            for width, m in measured.rows.items()
+            {"width": width, "ms": ms, "lo_ms": lo, "hi_ms": hi, "median_ms": row.median,
+             "flags": list(row.flags)}
+            for width, ms, lo, hi, row in _points(sweep)
         ],
-    }
+    }  # fmt: skip
 
 
 def render(measured: Measured) -> Group:
     """A bar per width, right edges marked."""
-    edges = set(measured.stairs.right_edges)
-    most = max(m.median for m in measured.rows.values())
+    sweep, edges = measured.sweep, set(measured.stairs.right_edges)
+    most = float(sweep.levels.max())
     table = Table(box=None, pad_edge=False)
-    for column in (measured.axis, "ms", "95 % interval", "", ""):
-        table.add_column(column, justify="right" if column in (measured.axis, "ms") else "left")
-    for width, m in measured.rows.items():
+    for column in (sweep.axis, "ms", "95 % interval", "", ""):
+        table.add_column(column, justify="right" if column in (sweep.axis, "ms") else "left")
+    for width, ms, lo, hi, _ in _points(sweep):
         table.add_row(
             str(width),
-            f"{m.median:.4f}",
-            f"{m.lo:.4f}..{m.hi:.4f}",
-            "█" * max(1, round(_BAR * m.median / most)),
-            " ".join((["◀ right edge"] if width in edges else []) + list(m.flags)),
+            f"{ms:.4f}",
+            f"{lo:.4f}..{hi:.4f}",
+            "█" * max(1, round(_BAR * ms / most)),
+            "◀ right edge" if width in edges else "",
         )
-    listed = ", ".join(map(str, measured.stairs.right_edges))
-    return Group(table, f"{measured.table.target}", f"right edges: {listed}")
+    lines = [str(measured.table.target)]
+    if sweep.disturbed:
+        lines.append(
+            "something else kept this machine busy: shown is the fastest twentieth of the rounds"
+        )
+    lines.append(f"right edges: {', '.join(map(str, measured.stairs.right_edges))}")
+    return Group(table, *lines)
+
+
+def _points(sweep: Sweep) -> list[tuple[int, float, float, float, Measurement]]:
+    columns = (sweep.levels.tolist(), sweep.lo.tolist(), sweep.hi.tolist())
+    return list(zip(sweep.widths, *columns, sweep.rows, strict=True))

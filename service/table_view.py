@@ -23,9 +23,7 @@ def describe(table: LatencyTable) -> dict[str, Any]:
             "axis": sweep.axis,
             "widths": [sweep.widths[0], sweep.widths[-1]],
             "points": len(sweep.widths),
-            "right_edges": list(
-                stairs(sweep.widths, sweep.medians, sweep.lo, sweep.hi).right_edges
-            ),
+            "right_edges": list(stairs(sweep.widths, sweep.levels, sweep.lo, sweep.hi).right_edges),
         }
         for sweep in sweeps(table)
     ]
