@@ -113,7 +113,7 @@ def _traces(sweep: Sweep, staircase: Staircase, *, legend: bool) -> list[Any]:
                 "thickness": 1,
             },
             mode="lines+markers",
-            name="median and 95 % interval",
+            name=f"{sweep.figure} and 95 % interval",
             line={"color": BLUE, "width": 1},
             marker={"size": 5},
             hovertemplate="%{x} channels: %{y:.4f} ms",

@@ -92,7 +92,7 @@ def _panel(axes: Axes, sweep: Sweep, staircase: Staircase) -> None:
         linewidth=1,
         markersize=3.5,
         elinewidth=1,
-        label="median and 95 % interval",
+        label=f"{sweep.figure} and 95 % interval",
     )
     edges = staircase.plateaus[:-1]
     level = dict(zip(widths, sweep.levels.tolist(), strict=True))

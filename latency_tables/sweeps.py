@@ -65,10 +65,15 @@ class Sweep:
         return np.array([_fast_end(row.rounds)[number] for row in self.rows])
 
     @property
+    def figure(self) -> str:
+        """What `levels` are, in words."""
+        return "fastest twentieth of the rounds" if self.disturbed else "median"
+
+    @property
     def label(self) -> str:
         """What moves and what stands still, for titles: `block:14x14/1,identity  w (cout=64)`."""
         fixed = ", ".join(f"{name}={width}" for name, width in self.fixed)
-        note = "  [disturbed: fastest twentieth of the rounds]" if self.disturbed else ""
+        note = f"  [disturbed: {self.figure}]" if self.disturbed else ""
         return f"{self.geometry}  {self.axis}" + f" ({fixed})" * bool(fixed) + note
 
 

@@ -64,7 +64,8 @@ _PARETO = (
 _WIDTHS = "Output channels of every convolution, dense against found and uniform."
 _PREDICTED = (
     "Whole networks measured on the target that the prediction never saw, against the sum of "
-    "their blocks after calibration. The band is ten percent."
+    "their blocks after calibration. The dashed line is the upper bound"
+    " that the search holds against the latency limit."
 )
 _TRAINING = "Accuracy on the search-validation split, per epoch, of the first seed."
 _SUPERNET = "Loss of the weight-sharing network while it was trained."
