@@ -7,7 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from latency_tables.predict import Predictor
+from latency_tables.table import Measurement
+from profiler.stats import paired_ratio
 from service.job import Job
+from service.stages.measure import read_measurement
+from service.verdict import keeps, limit_ms
 from supernet.arithmetic import count
 from supernet.config import ChannelConfig
 
@@ -15,13 +19,18 @@ from supernet.config import ChannelConfig
 def build(job: Job) -> dict[str, Any]:
     """The whole report.
 
-    `meets` is true only where the upper end of the measured interval, the MACs and the params lie
-    within the budget; of a measurement flagged as disturbed, every single round must.
+    `meets` is true only where the MACs and the params lie within the budget and the measured
+    latency keeps its limit; see `service.verdict`. The latency limit of a job that gives it as a
+    percentage is the one of the final run, in which the dense network was measured too.
     """
     table = job.table()
     predictor, budget = Predictor(table), job.json("search", "budget.json")
+    measured = {
+        name: read_measurement(m) for name, m in job.json("measure", "measured.json").items()
+    }
+    budget["latency_ms"] = limit_ms(job.spec.limits, measured["dense"])
     entries = {
-        name: _entry(job, name, config, predictor, budget)
+        name: _entry(job, name, config, predictor, budget, measured)
         for name, config in job.finalists().items()
     }
     space = job.json("profile", "space.json")
@@ -53,12 +62,18 @@ def _table(predictor: Predictor) -> dict[str, Any]:
 
 
 def _entry(
-    job: Job, name: str, config: ChannelConfig, predictor: Predictor, budget: dict[str, float]
+    job: Job,
+    name: str,
+    config: ChannelConfig,
+    predictor: Predictor,
+    budget: dict[str, float],
+    measurements: dict[str, Measurement],
 ) -> dict[str, Any]:
     macs, params = count(job.spec.network, config)
-    measured = job.json("measure", "measured.json")[name]
+    measured, dense = measurements[name], measurements["dense"]
     predicted = predictor.config(config)
-    costs = {"macs": macs, "params": params, "latency_ms": measured["ceiling"]}
+    costs = {"macs": macs, "params": params}
+    ratio = paired_ratio(measured.rounds, dense.rounds)
     return {
         "name": name,
         "config": config.to_json(),
@@ -67,14 +82,16 @@ def _entry(
         "latency_ms": {
             "predicted": predicted.predicted,
             "upper": predicted.upper,
-            "measured": measured["median"],
-            "lo": measured["lo"],
-            "hi": measured["hi"],
-            "ceiling": measured["ceiling"],
-            "flags": measured["flags"],
+            "measured": measured.median,
+            "lo": measured.lo,
+            "hi": measured.hi,
+            "ceiling": measured.ceiling,
+            "flags": list(measured.flags),
+            "ratio_to_dense": {"median": ratio.median, "lo": ratio.lo, "hi": ratio.hi},
         },
         "accuracy": _accuracy(job, name),
-        "meets": all(costs[metric] <= limit for metric, limit in budget.items()),
+        "meets": keeps(job.spec.limits, measured, dense)
+        and all(cost <= budget.get(metric, cost) for metric, cost in costs.items()),
     }
 
 

@@ -41,6 +41,12 @@ def as_json(measurement: Measurement) -> dict[str, Any]:
     return {**asdict(measurement), "ceiling": measurement.ceiling}
 
 
+def read_measurement(data: dict[str, Any]) -> Measurement:
+    """The inverse of `as_json`."""
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k != "ceiling"}
+    return Measurement(**values)  # type: ignore[arg-type]
+
+
 STAGE = Stage(
     name="measure",
     summary="measuring the exported networks again",

@@ -16,19 +16,24 @@ from service.spec import JobSpec
 from service.stages.measure import as_json
 from service.stages.profile import target
 from service.store import write_json
+from service.verdict import keeps
 from supernet.config import ChannelConfig
 
 if TYPE_CHECKING:
     from latency_tables.table import Measurement
 
-_UNIFORMS = 7
+_UNIFORMS = 21
 """Uniform-width networks measured around the predicted match."""
-_UNIFORM_STEP = 0.03
+_UNIFORM_STEP = 0.01
 
 
 def settings(spec: JobSpec) -> object:
     """What decides the result; the rest comes with the search's files."""
-    return {"finalists": spec.search.finalists, "rounds": spec.profile.rounds}
+    return {
+        "finalists": spec.search.finalists,
+        "rounds": spec.verify.rounds,
+        "limits": spec.limits.given(),
+    }
 
 
 def run(job: Job, folder: Path, progress: Report) -> list[str]:
@@ -38,8 +43,8 @@ def run(job: Job, folder: Path, progress: Report) -> list[str]:
     pool = {f"candidate-{i}": config for i, config in enumerate(configs, 1)}
     uniforms = _uniforms(job, configs[0])
     measured = _measure(job, {"dense": job.spec.network.dense(), **uniforms, **pool}, progress)
-    limit = job.json("search", "budget.json").get("latency_ms", float("inf"))
-    kept = [name for name in pool if measured[name].ceiling <= limit]
+    limits, dense = job.spec.limits, measured["dense"]
+    kept = [name for name in pool if keeps(limits, measured[name], dense)]
     if len(kept) < len(pool):
         say(f"  {len(pool) - len(kept)} of {len(pool)} candidates measured over the budget")
     # Too few hold: the fastest stand in, and the report says that they do not meet the budget.

@@ -1,0 +1,36 @@
+"""Does a measured network keep the latency limit? The one place that decides.
+
+A limit in milliseconds is held against the upper end of the measured interval, or, where the
+measurement is flagged as disturbed, against its slowest round. A limit given as a percentage of
+the dense network is held against the dense network of the *same* interleaved run: what disturbs
+a pass disturbs both, so the ratio per pass is judged, and the interval too.
+"""
+
+from __future__ import annotations
+
+from latency_tables.table import Measurement
+from profiler.stats import paired_ratio
+from service.spec import Limits, resolve
+
+
+def limit_ms(limits: Limits, dense: Measurement) -> float | None:
+    """The latency limit in the run in which `dense` was measured; None without one."""
+    if limits.latency_ms is None:
+        return None
+    return resolve(limits.latency_ms, dense.median, "limits.latency_ms")
+
+
+def keeps(limits: Limits, measured: Measurement, dense: Measurement) -> bool:
+    """Whether `measured` keeps the latency limit.
+
+    Args:
+        measured: a network.
+        dense: the dense network, in the same passes.
+    """
+    limit = limit_ms(limits, dense)
+    if limit is None:
+        return True
+    if isinstance(limits.latency_ms, str):
+        ratio = paired_ratio(measured.rounds, dense.rounds)
+        return measured.hi <= limit and ratio.hi <= limit / dense.median
+    return measured.ceiling <= limit
