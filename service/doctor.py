@@ -35,8 +35,12 @@ def missing(spec: JobSpec) -> list[str]:
     """What `spec` needs and this machine lacks, one line each."""
     lacks = []
     target = spec.target
-    if spec.profile.table is not None and not spec.profile.table.exists():
-        lacks.append(f"profile.table: {spec.profile.table} does not exist")
+    for field, path in (
+        ("profile.table", spec.profile.table),
+        ("train.teacher_weights", spec.train.teacher_weights),
+    ):
+        if path is not None and not path.exists():
+            lacks.append(f"{field}: {path} does not exist")
     if target.backend not in backends.names():
         lacks.append(
             f"target.backend: {target.backend!r} is not among {', '.join(backends.names())}"

@@ -84,5 +84,6 @@ def test_doctor_names_what_the_headline_job_lacks_here() -> None:
     if missing:
         assert done.returncode == 2
     text = " ".join(missing)
+    assert "train.teacher_weights" in text or (ROOT / "data").exists()
     assert "data.path" in text or (ROOT / "data" / "imagenet").exists()
     assert "onnxruntime" in json.loads(done.stdout)["machine"]["backends"]
