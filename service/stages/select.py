@@ -22,7 +22,7 @@ from supernet.config import ChannelConfig
 if TYPE_CHECKING:
     from latency_tables.table import Measurement
 
-_UNIFORMS = 21
+_UNIFORMS = 13
 """Uniform-width networks measured around the predicted match."""
 _UNIFORM_STEP = 0.01
 
