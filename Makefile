@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test check format clean
+.PHONY: quickstart test check bench-latency format clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/stairprune run configs/quickstart.yaml
@@ -15,6 +15,10 @@ check: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# QUICK=1: five minutes instead of half an hour
+bench-latency: $(VENV)/installed
+	$(BIN)/python -m benchmarks.latency $(TABLE) $(if $(QUICK),--quick)
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .

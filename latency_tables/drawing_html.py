@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from latency_tables.drawing_png import BLUE, GREY, RED, edge_label, summary
+from latency_tables.drawing_html_roof import beside, roofline_figure
+from latency_tables.drawing_png import edge_label, opacity, summary
+from latency_tables.drawing_png_roof import BLUE, GREY, RED, channels, shares
 from latency_tables.files import replace_with
 from latency_tables.judge import HeldOut
 from latency_tables.predict import NetworkPoint
-from latency_tables.stairs import Staircase
+from latency_tables.roofline import RoofPoint
+from latency_tables.stairs import Plateau, Staircase
 from latency_tables.sweeps import Sweep
+from latency_tables.table import Roof
+from supernet.shapes import Shape
 
 
-def stairs(cases: Sequence[tuple[Sweep, Staircase]], title: str, path: Path) -> None:
+def stairs(
+    cases: Sequence[tuple[Sweep, Staircase]],
+    title: str,
+    path: Path,
+    roof: Mapping[Shape, RoofPoint] | None = None,
+) -> None:
     """Saves `stairs_figure`."""
-    _save(stairs_figure(cases, title), path)
+    _save(stairs_figure(cases, title, roof), path)
+
+
+def roofline(groups: Mapping[str, Sequence[RoofPoint]], roof: Roof, title: str, path: Path) -> None:
+    """Saves `latency_tables.drawing_html_roof.roofline_figure`."""
+    _save(roofline_figure(groups, roof, title.replace("\n", "<br>")), path)
 
 
 def networks(
@@ -29,24 +44,34 @@ def networks(
     _save(networks_figure(points, held, factor, target), path)
 
 
-def stairs_figure(cases: Sequence[tuple[Sweep, Staircase]], title: str) -> go.Figure:
-    """One panel per sweep, one below the other."""
+def stairs_figure(
+    cases: Sequence[tuple[Sweep, Staircase]],
+    title: str,
+    roof: Mapping[Shape, RoofPoint] | None = None,
+) -> go.Figure:
+    """One panel per sweep, one below the other; with a roof, one beside each that shows it."""
+    panels = [(sweep.label, shares([roof[s] for s in sweep.shapes]) if roof else "")
+              for sweep, _ in cases]  # fmt: skip
     figure = make_subplots(
         rows=len(cases),
-        cols=1,
-        subplot_titles=[sweep.label for sweep, _ in cases],
+        cols=2 if roof else 1,
+        subplot_titles=[title for pair in panels for title in (pair if roof else pair[:1])],
         vertical_spacing=min(0.08, 0.3 / len(cases)),
     )
     for number, (sweep, staircase) in enumerate(cases, start=1):
         for trace in _traces(sweep, staircase, legend=number == 1):
             figure.add_trace(trace, row=number, col=1)
-        name = "w1 = w2" if sweep.axis == "w" else sweep.axis
-        figure.update_xaxes(title_text=f"channels ({name})", row=number, col=1)
+        figure.update_xaxes(title_text=channels(sweep), row=number)
         low, high = float(sweep.lo.min()), float(sweep.hi.max())
         margin = 0.08 * (high - low) or 0.05 * high
         figure.update_yaxes(
             title_text="latency [ms]", range=[low - margin, high + margin], row=number, col=1
         )
+        if roof:
+            points = [roof[shape] for shape in sweep.shapes]
+            for trace in beside(sweep, points, legend=number == 1):
+                figure.add_trace(trace, row=number, col=2)
+            figure.update_yaxes(title_text="GMAC/s", rangemode="tozero", row=number, col=2)
     figure.update_layout(title=title, height=120 + 420 * len(cases), template="plotly_white")
     return figure
 
@@ -88,9 +113,9 @@ def networks_figure(
 
 
 def _traces(sweep: Sweep, staircase: Staircase, *, legend: bool) -> list[Any]:
-    rounds = [(w, v) for w, row in zip(sweep.widths, sweep.rows, strict=True) for v in row.rounds]
+    rounds = [(w, v) for w, row in zip(sweep.widths, sweep.rows, strict=True) for v in row.adjusted]
     level = dict(zip(sweep.widths, sweep.levels.tolist(), strict=True))
-    edges = staircase.plateaus[:-1]
+    edges = staircase.edges
     return [
         go.Scatter(
             x=[w for w, _ in rounds],
@@ -113,7 +138,7 @@ def _traces(sweep: Sweep, staircase: Staircase, *, legend: bool) -> list[Any]:
                 "thickness": 1,
             },
             mode="lines+markers",
-            name=f"{sweep.figure} and 95 % interval",
+            name="median and 95 % interval",
             line={"color": BLUE, "width": 1},
             marker={"size": 5},
             hovertemplate="%{x} channels: %{y:.4f} ms",
@@ -124,7 +149,7 @@ def _traces(sweep: Sweep, staircase: Staircase, *, legend: bool) -> list[Any]:
             x=[p.right for p in edges],
             y=[level[p.right] for p in edges],
             text=[edge_label(p) for p in edges],
-            customdata=[1000 * p.step_ms for p in edges],
+            customdata=[_hover(p) for p in edges],
             mode="markers+text",
             textposition="bottom right",
             textfont={"color": RED},
@@ -132,13 +157,22 @@ def _traces(sweep: Sweep, staircase: Staircase, *, legend: bool) -> list[Any]:
             marker={
                 "color": RED,
                 "symbol": ["diamond" if p.exact else "diamond-open" for p in edges],
+                "opacity": [opacity(p) for p in edges],
                 "size": 10,
             },
-            hovertemplate="right edge %{text}: next measured width %{customdata:+.1f} µs",
+            hovertemplate="right edge %{text}<br>%{customdata}",
             showlegend=legend,
             legendgroup="edge",
         ),
     ]
+
+
+def _hover(edge: Plateau) -> str:
+    step, low, high = (1000 * v for v in (edge.step_ms, edge.step_lo_ms, edge.step_hi_ms))
+    return (
+        f"the next width costs {step:+.1f} µs ({low:+.1f} to {high:+.1f})<br>"
+        f"confidence {100 * edge.confidence:.0f} %"
+    )
 
 
 def _save(figure: Any, path: Path) -> None:

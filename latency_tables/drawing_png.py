@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from latency_tables.files import replace_with
+from latency_tables.drawing_png_roof import BLUE, GREY, RED, beside, channels, save
 from latency_tables.judge import HeldOut
 from latency_tables.predict import NetworkPoint
+from latency_tables.roofline import RoofPoint
 from latency_tables.stairs import Plateau, Staircase
 from latency_tables.sweeps import Sweep
+from supernet.shapes import Shape
 
-BLUE, RED, GREY = "#1f5fa8", "#c0392b", "#8a8f98"
-BETWEEN = "right edge here or before the next measured width"
+BETWEEN = "right edge here or at a width not measured"
 LABELS = 14  # right edges labelled per panel; more would overlap
+SURE = 0.95  # confidence that needs no mention
 
 
-def stairs(cases: Sequence[tuple[Sweep, Staircase]], title: str, path: Path) -> None:
-    """One panel per sweep."""
-    across = min(2, len(cases))
-    down = ceil(len(cases) / across)
+def stairs(
+    cases: Sequence[tuple[Sweep, Staircase]],
+    title: str,
+    path: Path,
+    roof: Mapping[Shape, RoofPoint] | None = None,
+) -> None:
+    """One panel per sweep; with a roof, one beside it that shows the same blocks against it."""
+    across = 2 if roof else min(2, len(cases))
+    down = len(cases) if roof else ceil(len(cases) / across)
     figure = Figure(figsize=(8.2 * across, 4.6 * down + 0.6), layout="constrained", dpi=120)
     figure.suptitle(title, fontsize=13)
     panels = figure.subplots(down, across, squeeze=False).ravel()
-    for panel, (sweep, staircase) in zip(panels, cases, strict=False):
-        _panel(panel, sweep, staircase)
-    for panel in panels[len(cases) :]:
+    for number, (sweep, staircase) in enumerate(cases):
+        _panel(panels[2 * number if roof else number], sweep, staircase)
+        if roof:
+            beside(panels[2 * number + 1], sweep, [roof[shape] for shape in sweep.shapes])
+    for panel in panels[len(cases) * (2 if roof else 1) :]:
         panel.set_visible(False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def networks(
@@ -59,7 +67,7 @@ def networks(
     axes.grid(alpha=0.25)
     axes.legend()
     axes.set_title(f"{target}\nheld-out networks: {summary(held)}", fontsize=10)
-    _save(figure, path)
+    save(figure, path)
 
 
 def summary(held: HeldOut) -> str:
@@ -73,13 +81,19 @@ def summary(held: HeldOut) -> str:
 
 
 def edge_label(plateau: Plateau) -> str:
-    """The edge's width; with a plus where it may lie beyond, since the next was not measured."""
-    return f"{plateau.right}{'' if plateau.exact else '+'}"
+    """Where the edge is or may be, and its confidence where that is worth a word."""
+    sure = "" if plateau.confidence >= SURE else f" ({100 * plateau.confidence:.0f} %)"
+    return f"{plateau.right}{'' if plateau.exact else f'..{plateau.until}'}{sure}"
+
+
+def opacity(plateau: Plateau) -> float:
+    """Of an edge's mark: the less sure, the fainter."""
+    return 0.25 + 0.75 * plateau.confidence
 
 
 def _panel(axes: Axes, sweep: Sweep, staircase: Staircase) -> None:
     widths = list(sweep.widths)
-    rounds = [(w, v) for w, row in zip(widths, sweep.rows, strict=True) for v in row.rounds]
+    rounds = [(w, v) for w, row in zip(widths, sweep.rows, strict=True) for v in row.adjusted]
     across, up = zip(*rounds, strict=True)
     axes.plot(across, up, ".", color=GREY, alpha=0.35, markersize=3, label="single rounds")
     below, above = sweep.levels - sweep.lo, sweep.hi - sweep.levels
@@ -92,27 +106,27 @@ def _panel(axes: Axes, sweep: Sweep, staircase: Staircase) -> None:
         linewidth=1,
         markersize=3.5,
         elinewidth=1,
-        label=f"{sweep.figure} and 95 % interval",
+        label="median and 95 % interval",
     )
-    edges = staircase.plateaus[:-1]
     level = dict(zip(widths, sweep.levels.tolist(), strict=True))
-    for exact, face, label in ((True, RED, "right edge"), (False, "white", BETWEEN)):
-        mine = [p.right for p in edges if p.exact == exact]
-        if mine:
-            axes.plot(
-                mine,
-                [level[width] for width in mine],
-                "D",
-                color=RED,
-                markerfacecolor=face,
-                markersize=7,
-                zorder=3,
-                label=label,
-            )
-    for plateau in edges[:: max(1, ceil(len(edges) / LABELS))]:
+    edges, named = staircase.edges, set()
+    for edge in edges:
+        axes.plot(
+            [edge.right],
+            [level[edge.right]],
+            "D",
+            color=RED,
+            markerfacecolor=RED if edge.exact else "white",
+            markersize=7,
+            alpha=opacity(edge),
+            zorder=3,
+            label=None if edge.exact in named else "right edge" if edge.exact else BETWEEN,
+        )
+        named.add(edge.exact)
+    for edge in edges[:: max(1, ceil(len(edges) / LABELS))]:
         axes.annotate(
-            edge_label(plateau),
-            (plateau.right, level[plateau.right]),
+            edge_label(edge),
+            (edge.right, level[edge.right]),
             xytext=(5, -13),
             textcoords="offset points",
             color=RED,
@@ -123,13 +137,8 @@ def _panel(axes: Axes, sweep: Sweep, staircase: Staircase) -> None:
     low, high = float(sweep.lo.min()), float(sweep.hi.max())
     margin = 0.08 * (high - low) or 0.05 * high
     axes.set_ylim(low - margin, high + margin)
-    axes.set_xlabel(f"channels ({'w1 = w2' if sweep.axis == 'w' else sweep.axis})")
+    axes.set_xlabel(channels(sweep))
     axes.set_ylabel("latency [ms]")
     axes.set_title(sweep.label, fontsize=10)
     axes.grid(alpha=0.25)
     axes.legend(fontsize=8, loc="upper left")
-
-
-def _save(figure: Figure, path: Path) -> None:
-    FigureCanvasAgg(figure)
-    replace_with(path, lambda file: figure.savefig(file))

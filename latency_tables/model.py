@@ -1,78 +1,90 @@
-"""The step-aware block model: what a shape of a measured geometry costs, fitted to its rows.
+"""The step-aware block model: what a shape of a measured geometry costs.
 
-One model per geometry, a nonnegative combination of `latency_tables.features`; the edge to which
-channels are rounded is chosen by cross-validation, never assumed. It answers inside the measured
-range of every axis and nowhere else. Knows nothing of whole networks.
+A nonnegative combination of `latency_tables.features`, one per geometry, all of them found together
+by `latency_tables.fitting`. It answers inside the measured range of every axis and nowhere else.
+Knows nothing of whole networks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
-from latency_tables.features import EDGES, Floats, design, features, links
-from latency_tables.fit import cross_validated, fit
-from latency_tables.table import LatencyTable, Measurement, MissingShapeError, TableError
+from latency_tables.features import STREAM, Floats, Mask, design, features, links, stream
+from latency_tables.grain import Grain
+from latency_tables.joint import ends
+from latency_tables.table import LatencyTable, MissingShapeError
 from supernet.arithmetic import Rows
 from supernet.shapes import Shape
 
-ENOUGH = 8  # rows without flags; with fewer, flagged ones are fitted too
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class BlockModel:
     """Fitted latency of one geometry.
 
     Attributes:
         sample: any measured shape, for the geometry's strides and sizes.
-        edge: channels are rounded to this, as far as cross-validation can tell.
-        coefficients: of `design`, [1 + links * f].
+        grain: how the runtime rounds widths.
+        coefficients: of `design`: what its layers cost.
+        ends: of `joint.ends`: what the residual stream costs, and leaving it, [7].
+        launch_ms: start of a run, which pieces measured alone pay once each.
         low, high: measured range of every axis, [axes].
         points: rows fitted.
-        errors: relative cross-validation error of each, [points]; empty with one row.
-        flops_errors: the same of a straight line in MACs.
+        mape_percent: mean absolute error of rows left out of the fit; nan with one row.
+        flops_linear_mape_percent: the same of a straight line in MACs.
     """
 
     sample: Shape
-    edge: int
+    grain: Grain
     coefficients: Floats
+    ends: Floats
+    launch_ms: float
     low: Rows
     high: Rows
     points: int
-    errors: Floats
-    flops_errors: Floats
-
-    @property
-    def mape_percent(self) -> float:
-        """Mean absolute cross-validation error in percent; nan with one row."""
-        return float(100 * np.abs(self.errors).mean()) if len(self.errors) else float("nan")
-
-    @property
-    def flops_linear_mape_percent(self) -> float:
-        """The same of a straight line in MACs."""
-        errors = self.flops_errors
-        return float(100 * np.abs(errors).mean()) if len(errors) else float("nan")
+    mape_percent: float
+    flops_linear_mape_percent: float
 
     def predict(self, widths: Rows) -> Floats:
-        """Latency in ms of shapes with these widths, [n, axes] to [n].
+        """Latency in ms of shapes with these widths measured alone, [n, axes] to [n].
 
         Raises:
             MissingShapeError: outside the measured range; names the nearest width inside it.
         """
         self.check(widths)
-        return design(self.sample, widths.astype(np.float64), self.edge) @ self.coefficients
+        w, plain = widths.astype(np.float64), np.zeros(len(widths), dtype=np.bool_)
+        alone: Floats = self.launch_ms + ends(self.sample, w, self.grain, plain)[0] @ self.ends
+        return alone + design(self.sample, w, self.grain) @ self.coefficients
+
+    def stream(self, widths: Rows, into: Mask) -> tuple[Floats, Mask]:
+        """What the residual stream costs in a network, in ms, and whether it leaves grouped.
+
+        Args:
+            widths: [n, axes], unchecked.
+            into: whether it enters grouped, [n].
+        """
+        found, out = stream(self.sample, widths.astype(np.float64), self.grain, into)
+        cost: Floats = found @ self.ends[:STREAM]
+        return cost, out
 
     def link(self, index: int, source: Floats, target: Floats) -> Floats:
-        """The share of layer `index` in `predict`, elementwise for input and output widths, [n].
+        """What layer `index` costs in a network, elementwise for input and output widths, [n].
 
-        Unchecked, so that a caller may tabulate pairs. The layers'
-        shares and the first coefficient add up to `predict`.
+        Unchecked, so that a caller may tabulate pairs. The layers' shares, the first coefficient
+        and `stream` add up to the piece's cost in a network.
         """
-        chain = links(self.sample)
-        part = np.split(self.coefficients[1:], len(chain))[index]
-        return features(chain[index], source, target, self.edge) @ part
+        link, part = links(self.sample)[index], self._parts[index]
+        return features(link, source, target, self.grain) @ part
+
+    @cached_property
+    def _parts(self) -> list[Floats]:
+        """The coefficients of each layer."""
+        one = np.ones(1)
+        sizes = [features(link, one, one, self.grain).shape[1] for link in links(self.sample)]
+        return np.split(self.coefficients[1:], np.cumsum(sizes)[:-1])
 
     def check(self, widths: Rows) -> None:
         """Raises MissingShapeError unless all `widths` [n, axes] lie in the measured range."""
@@ -92,13 +104,7 @@ class BlockModels:
     """The models of a table, by geometry."""
 
     table: LatencyTable
-    models: Mapping[str, BlockModel]
-
-    @classmethod
-    def of(cls, table: LatencyTable) -> BlockModels:
-        """Fits a model to every geometry of `table`."""
-        groups = table.by_geometry()
-        return cls(table=table, models={name: fit_rows(rows) for name, rows in groups.items()})
+    models: Mapping[str, BlockModel] = field(default_factory=dict)
 
     def model(self, geometry: str) -> BlockModel:
         """The model of a geometry.
@@ -112,7 +118,7 @@ class BlockModels:
         return self.models[geometry]
 
     def shape(self, shape: Shape) -> float:
-        """Latency of one shape in ms: its own row if it has no flag, else the model's answer.
+        """Latency of one shape alone in ms: its own row if it has no flag, else the model's answer.
 
         Raises:
             MissingShapeError: the geometry or these widths are outside what was measured.
@@ -121,36 +127,3 @@ class BlockModels:
         if row is not None and not row.flags:
             return row.median
         return float(self.model(shape.geometry).predict(np.array([shape.widths]))[0])
-
-
-def fit_rows(rows: Mapping[Shape, Measurement]) -> BlockModel:
-    """Fits the model of one geometry.
-
-    Raises:
-        TableError: no rows, or rows of several geometries.
-    """
-    if len({shape.geometry for shape in rows}) != 1:
-        raise TableError(f"a block model needs rows of one geometry, got {len(rows)} rows")
-    used = [shape for shape, row in rows.items() if not row.flags]
-    if len(used) < ENOUGH:
-        used = list(rows)
-    sample, widths = used[0], np.array([shape.widths for shape in used])
-    y = np.array([rows[shape].median for shape in used])
-    # A flag doubts the latency of a shape, not that it was reached: the range keeps its widths.
-    measured = np.array([shape.widths for shape in rows])
-    macs = np.array([[1.0, shape.macs] for shape in used])
-    edges = EDGES if len(used) >= ENOUGH else EDGES[:1]
-    trials = {edge: design(sample, widths.astype(np.float64), edge) for edge in edges}
-    several = len(used) > 1
-    errors = {e: cross_validated(x, y) if several else np.empty(0) for e, x in trials.items()}
-    edge = min(edges, key=lambda e: float(np.abs(errors[e]).mean()) if several else 0.0)
-    return BlockModel(
-        sample=sample,
-        edge=edge,
-        coefficients=fit(trials[edge], y),
-        low=measured.min(axis=0),
-        high=measured.max(axis=0),
-        points=len(used),
-        errors=errors[edge],
-        flops_errors=cross_validated(macs, y) if several else np.empty(0),
-    )

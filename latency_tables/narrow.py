@@ -3,24 +3,27 @@
 A width is dominated where a larger kept one of the same gene is not slower, whatever the other
 genes are: the difference is bounded over all widths of the neighbours, layer by layer. So under a
 latency limit and an accuracy that grows with width, no optimum is lost, up to the stated tolerance.
-Limits on MACs or params may bind first; then the widths left out could have served.
+A gene of which every width was swept is decided by what was measured, at the widths its neighbours
+had there. Limits on MACs or params may bind first; then the widths left out could have served.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from latency_tables.dominance import undominated, worst_excess
-from latency_tables.features import Floats
+from latency_tables.dominance import Excess, undominated, worst_excess
+from latency_tables.dominance_stream import Stream
+from latency_tables.features import Floats, design
 from latency_tables.predict import Predictor
-from latency_tables.sweeps import sweep
+from latency_tables.sweeps import Sweep, sweep
 from latency_tables.table import LatencyTable, MissingShapeError
 from supernet.space import SearchSpace
 
 MOST = 0.02  # larger noise is no reason to give more latency away
+ROUNDING = 1e-9  # relative; sums in another order differ by less
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,7 @@ def narrow(
         space: of the network that the table covers.
         source: a table or its predictor.
         tolerance: see `Narrowing`; by default the noise of the table's rows, at most 2 %.
-            With 0, the optimum under the predictor is unchanged exactly.
+            With 0, the optimum under the predictor is unchanged, rounding apart.
         use_sweeps: decide a gene by a measured sweep, where one holds all of its widths.
 
     Returns:
@@ -66,25 +69,24 @@ def narrow(
     """
     predictor = Predictor(source) if isinstance(source, LatencyTable) else source
     predictor.require(space.network)
-    slack = noise(predictor.table) if tolerance is None else tolerance
+    slack = max(ROUNDING, noise(predictor.table) if tolerance is None else tolerance)
     # Bounds are taken from pairs of widths, unchecked: the corners check the range for all.
     positive = [[w for w in widths if w] for widths in space.choices]
     corners = np.array([[widths[end] for widths in positive] for end in (0, -1)])
     predictor.predict(space.rows(corners))
-    kept, measured = {}, []
+    narrowed, measured = space, []
     for gene, name in enumerate(space.names):
-        direct = _direct(space, gene, predictor) if use_sweeps else None
-        if direct is None:
-            excess = worst_excess(space, gene, predictor.pricer, slack)
+        # Each gene faces only what is left of those before it.
+        excess = _swept(narrowed, gene, predictor, slack) if use_sweeps else None
+        if excess is None:
+            excess = worst_excess(narrowed, gene, predictor.pricer, slack)
         else:
-            excess = direct[None, :] - (1 + slack) * direct[:, None]
             measured.append(name)
-        kept[name] = undominated(space.choices[gene], excess)
-    narrowed = space.narrowed(kept)
+        narrowed = narrowed.narrowed({name: undominated(space.choices[gene], excess)})
     return narrowed, Narrowing(
         log10_before=space.log10_size,
         log10_after=narrowed.log10_size,
-        kept=kept,
+        kept=dict(zip(space.names, narrowed.choices, strict=True)),
         measured=tuple(measured),
         tolerance=slack,
     )
@@ -96,8 +98,8 @@ def noise(table: LatencyTable) -> float:
     return min(MOST, float(np.median(widths))) if widths else MOST
 
 
-def _direct(space: SearchSpace, gene: int, predictor: Predictor) -> Floats | None:
-    """Measured latencies of an inner gene's nonzero widths in ms; None unless all were swept."""
+def _swept(space: SearchSpace, gene: int, predictor: Predictor, slack: float) -> Excess | None:
+    """As `worst_excess`, from measured rows; None unless all nonzero widths were swept."""
     blocks = [
         piece
         for piece in predictor.pricer.pieces
@@ -109,12 +111,25 @@ def _direct(space: SearchSpace, gene: int, predictor: Predictor) -> Floats | Non
         found = sweep(predictor.table, blocks[0].shape.geometry, "w")
     except MissingShapeError:
         return None
-    measured = {
-        width: row.median
-        for width, row in zip(found.widths, found.rows, strict=True)
-        if not row.flags
-    }
+    by_width = dict(zip(found.widths, inside(found, predictor), strict=True))
+    clean = {w for w, row in zip(found.widths, found.rows, strict=True) if not row.flags}
     widths = [w for w in space.choices[gene] if w]
-    if not all(width in measured for width in widths):
+    if not clean.issuperset(widths):
         return None
-    return np.array([measured[width] for width in widths])
+    cost = np.array([by_width[width] for width in widths])
+    between = Stream(predictor.pricer, space, gene).excess(widths)
+
+    def excess(source: int, targets: Sequence[int]) -> Floats:
+        lost: Floats = cost[list(targets)] - (1 + slack) * cost[source]
+        return lost + between[source, list(targets)]
+
+    return excess
+
+
+def inside(found: Sweep, predictor: Predictor) -> Floats:
+    """Measured latencies in ms of a block's layers: without the stream, which ends there, [n]."""
+    model = predictor.blocks.model(found.geometry)
+    widths = np.array([shape.widths for shape in found.shapes])
+    price = design(model.sample, widths.astype(np.float64), model.grain) @ model.coefficients
+    kept: Floats = found.levels - (model.predict(widths) - price)
+    return kept

@@ -1,7 +1,8 @@
 """Prices of population rows: every network as a sum of tabulated pairs of widths.
 
-A row costs a constant plus, for each layer, an entry of a table over the widths of its input and
-output. Each table is filled once per call, over the widths that occur. Knows nothing of whole
+A piece costs a constant plus, for each layer, an entry of a table over the widths of its input and
+output; each table is filled once per call, over the widths that occur. What the residual stream
+costs depends on the piece before, and is carried along. Knows nothing of whole
 networks' overheads; `latency_tables.predict` does.
 """
 
@@ -18,9 +19,7 @@ from latency_tables.model import BlockModel, BlockModels
 from latency_tables.table import TargetMismatchError
 from supernet.arithmetic import Rows
 from supernet.network import NetworkSpec
-from supernet.shapes import BlockShape, Shape
-
-BLOCKED = 8
+from supernet.shapes import Shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,43 +56,20 @@ def pieces(network: NetworkSpec) -> Iterator[Piece]:
     yield Piece(shape=head, columns=(stages,), number=None)
 
 
-def border(shape: Shape, axis: int, widths: Rows) -> Floats:
-    """Elements of a block's input (axis 0) or output (axis 3) map in a blocked layout, [n].
-
-    Runtimes keep maps in blocks of channels where the width allows it.
-    """
-    if not isinstance(shape, BlockShape):
-        return np.zeros(len(widths))
-    area = shape.size**2 if axis == 0 else shape.out_size**2
-    return area * np.where(widths % BLOCKED == 0, widths, 0).astype(np.float64)
-
-
 @dataclass(frozen=True)
 class Pricer:
-    """Sums of blocks, stem and head by the block models of a table.
+    """Sums of blocks, stem and head, as they cost inside a network of the table.
 
     Attributes:
-        models: what each piece costs when it runs alone.
-        border_ms: what every element of a map between blocks adds where its width is a multiple
-            of `BLOCKED`, in ms; negative, since only a block that runs alone changes its layout.
+        models: the block models of a table.
     """
 
     models: BlockModels
-    border_ms: float = 0.0
 
     @property
     def network(self) -> NetworkSpec:
         """The network whose rows are priced."""
         return self.models.table.network
-
-    @cached_property
-    def _measured(self) -> dict[str, dict[int, float]]:
-        """Unflagged stems and heads by geometry, then width."""
-        found: dict[str, dict[int, float]] = {}
-        for shape, row in self.models.table.rows.items():
-            if not isinstance(shape, BlockShape) and not row.flags:
-                found.setdefault(shape.geometry, {})[shape.widths[0]] = row.median
-        return found
 
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
@@ -113,50 +89,33 @@ class Pricer:
                 f"the table is of a network whose rows have {width} columns, "
                 f"but got rows of shape {list(rows.shape)}"
             )
-        total = np.zeros(len(rows))
+        total, grouped = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.bool_)
         values = [np.unique(column, return_inverse=True) for column in rows.T]
         for piece in self.pieces:
             model = self.models.model(piece.shape.geometry)
             present = rows[:, piece.columns[1]] > 0 if piece.number is not None else None
             self._check(piece, model, rows if present is None else rows[present])
+            between, out = model.stream(rows[:, piece.columns], grouped)
             if piece.number is None:
                 unique, place = values[piece.columns[0]]
-                total += self.single(piece.shape, unique)[place]
+                total += self.single(piece.shape, unique)[place] + between
+                grouped = out
                 continue
-            cost = np.full(len(rows), model.coefficients[0])
+            cost = model.coefficients[0] + between
             for index, (source, target) in enumerate(piece.pairs):
                 cost += _share(model, index, values[source], values[target])
-            if self.border_ms:
-                for axis, columns in ((0, piece.columns[0]), (3, piece.columns[3])):
-                    unique, place = values[columns]
-                    cost += self.border_ms * border(piece.shape, axis, unique)[place]
             total += cost if present is None else np.where(present, cost, 0.0)
+            grouped = out if present is None else np.where(present, out, grouped)
         return total
-
-    def borders(self, rows: Rows) -> Floats:
-        """Elements of all blocks' `border` in each row, [n]."""
-        total = np.zeros(len(rows))
-        for piece in self.pieces:
-            if piece.number is not None:
-                present = rows[:, piece.columns[1]] > 0
-                for axis in (0, 3):
-                    total += present * border(piece.shape, axis, rows[:, piece.columns[axis]])
-        return total
-
-    def shares(self, rows: Rows) -> Floats:
-        """Pieces of each row beside the first, as a share of those of a whole network, [n]."""
-        inner = rows[:, 1 + len(self.network.depths) :: 2]
-        present: Floats = (1 + (inner > 0).sum(axis=1)) / (1 + inner.shape[1])
-        return present
 
     def single(self, shape: Shape, widths: Rows) -> Floats:
-        """Latency in ms of stems or heads like `shape` with these widths, [n].
-
-        Rows without a flag are taken as measured; the rest comes from the model.
-        """
-        cost = self.models.model(shape.geometry).predict(widths[:, None])
-        measured = self._measured.get(shape.geometry, {})
-        return np.array([measured.get(int(w), c) for w, c in zip(widths, cost, strict=True)])
+        """What stems or heads like `shape` with these widths cost in a network, in ms, [n]."""
+        model, (link,) = self.models.model(shape.geometry), links(shape)
+        moving = widths.astype(np.float64)
+        fixed = np.full(len(moving), float(link.constant))
+        source, target = (fixed, moving) if link.source is None else (moving, fixed)
+        cost: Floats = model.coefficients[0] + model.link(0, source, target)
+        return cost
 
     @staticmethod
     def _check(piece: Piece, model: BlockModel, rows: Rows) -> None:

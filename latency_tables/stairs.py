@@ -3,23 +3,24 @@
 The curve is no plain step function: inside a plateau it rises gently, and at its right edge it may
 fall. So what is segmented is the cost of having *at least* w channels (the smallest latency at w or
 to its right), freed of the gentle slope; a right edge then is a width that nothing wider matches.
+Where widths lie far apart, a rise between two of them may be one step, several or a slope: it ends
+a plateau, and is called an edge only where it is much steeper than the sweep.
 Knows nothing of the hardware: edges come from the points alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-import ruptures
 
-from latency_tables.sweeps import Floats, sweep
+from latency_tables.resampling import draws
+from latency_tables.steps import at_least, change_points, sigma_of, significant, unresolved, until
+from latency_tables.sweeps import Floats, Sweep, sweep
 from latency_tables.table import LatencyTable
-
-FLOOR = 0.002  # no timer and no machine repeats better than this, relative
-SHARE = 0.5  # a step lower than this share of the typical one is part of the plateau's slope
-STEEP = 1.5  # a step is steeper than this many times the sweep's mean rise per channel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,16 +29,31 @@ class Plateau:
 
     Attributes:
         left, right: smallest and largest *measured* width on it.
-        level_ms: latency at the right edge.
+        until: the largest width at which the plateau may end: `right`, unless widths behind it
+            were not measured that could still be as fast.
+        level_ms: latency at `right`.
         step_ms: how much more the next measured width costs at least; 0 for the last plateau.
-        exact: the width right + 1 was measured, so the edge lies at `right` and not beyond.
+        step_lo_ms, step_hi_ms: its 95 % interval.
+        edge: a right edge lies in `right`..`until`. Else the plateau is the last one, or the rise
+            behind it spans widths that were not measured, and may be more than one step.
+        confidence: share of the sweeps that were as likely to be measured in which the step counts
+            by the same rules; about a half where it barely does, 0 without an edge.
     """
 
     left: int
     right: int
+    until: int
     level_ms: float
     step_ms: float
-    exact: bool
+    step_lo_ms: float
+    step_hi_ms: float
+    edge: bool
+    confidence: float
+
+    @property
+    def exact(self) -> bool:
+        """The edge lies at `right` and not beyond."""
+        return self.edge and self.until == self.right
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,22 +70,32 @@ class Staircase:
     slope_ms: float
 
     @property
+    def edges(self) -> tuple[Plateau, ...]:
+        """The plateaus that end in a right edge."""
+        return tuple(plateau for plateau in self.plateaus if plateau.edge)
+
+    @property
     def right_edges(self) -> tuple[int, ...]:
-        """Largest width of every plateau; the last measured width ends the last one."""
-        return tuple(plateau.right for plateau in self.plateaus)
+        """The widths of `edges`, and the last measured width, which ends the last plateau."""
+        return (*(plateau.right for plateau in self.edges), self.plateaus[-1].right)
 
     @property
     def period(self) -> int | None:
-        """Most frequent distance between right edges, or None with fewer than two steps."""
-        gaps = np.diff(self.right_edges)
-        if len(gaps) < 2:
+        """Most frequent width of a plateau between two exact edges; None without any."""
+        exact = [plateau.right if plateau.exact else None for plateau in self.plateaus]
+        gaps = [b - a for a, b in pairwise(exact) if a is not None and b is not None]
+        if not gaps:
             return None
         values, counts = np.unique(gaps, return_counts=True)
         return int(values[counts.argmax()])
 
 
 def stairs(
-    widths: npt.ArrayLike, medians: npt.ArrayLike, lo: npt.ArrayLike, hi: npt.ArrayLike
+    widths: npt.ArrayLike,
+    medians: npt.ArrayLike,
+    lo: npt.ArrayLike,
+    hi: npt.ArrayLike,
+    rounds: Sequence[Sequence[float]] | None = None,
 ) -> Staircase:
     """Finds the plateaus of a sweep by change points (PELT, Killick et al. 2012).
 
@@ -77,27 +103,43 @@ def stairs(
         widths: ascending widths, [n].
         medians: latency of each in ms, [n].
         lo, hi: its 95 % interval in ms, [n].
+        rounds: its rounds in ms, freed of drift, any number each; they say how sure an edge is.
+            By default the intervals do.
 
     Raises:
         ValueError: fewer than two points, widths that do not ascend, or lengths that differ.
     """
     w = np.asarray(widths, dtype=np.float64)
     y, low, high = (np.asarray(v, dtype=np.float64) for v in (medians, lo, hi))
-    if len(w) < 2 or not len(w) == len(y) == len(low) == len(high) or (np.diff(w) <= 0).any():
+    given = len(w) if rounds is None else len(rounds)
+    alike = len(w) == len(y) == len(low) == len(high) == given
+    if len(w) < 2 or not alike or (np.diff(w) <= 0).any():
         raise ValueError(
-            "stairs need at least 2 ascending widths with as many medians and intervals, "
-            f"got {len(w)} widths, {len(y)} medians, {len(low)} and {len(high)} bounds"
+            "stairs need at least 2 ascending widths with as many medians, intervals and rounds, "
+            f"got {len(w)} widths, {len(y)} medians, {len(low)} and {len(high)} bounds, "
+            f"{given} rounds"
         )
-    least = np.minimum.accumulate(y[::-1])[::-1]
-    sigma = _sigma(w, y, low, high)
+    least = at_least(y)
+    sigma = sigma_of(y, low, high)
     noise = 1.96 * np.sqrt(2) * sigma * least  # of a difference of two points
     slope = max(0.0, float(np.median(np.diff(least) / np.diff(w))))
-    cuts = _significant(w, least, noise, slope, _change_points(w, least, sigma, slope))
+    floors = significant(w, least, noise, slope, change_points(w, least, sigma, slope))
+    drawn = at_least(draws(y, low, high, rounds, sigma))
+    rises = np.diff(drawn, axis=1) - slope * np.diff(w)
+    confidence = {i: float((rises[:, i - 1] >= floor).mean()) for i, floor in floors.items()}
+    cuts = {*confidence, *unresolved(w, least, noise, slope)}
+    ends = {i: until(w, y, noise, i) for i in cuts}
     return Staircase(
-        plateaus=_plateaus(w, least, cuts),
+        plateaus=_plateaus(w, least, drawn, confidence, ends),
         noise_ms=float(np.median(noise)),
         slope_ms=slope,
     )
+
+
+def stairs_of(found: Sweep) -> Staircase:
+    """Stairs of a sweep, with its rounds."""
+    rounds = [row.adjusted for row in found.rows]
+    return stairs(found.widths, found.levels, found.lo, found.hi, rounds)
 
 
 def staircase(table: LatencyTable, geometry: str, axis: str) -> Staircase:
@@ -106,58 +148,42 @@ def staircase(table: LatencyTable, geometry: str, axis: str) -> Staircase:
     Raises:
         MissingShapeError: the table holds no such sweep; see `latency_tables.sweeps.sweep`.
     """
-    found = sweep(table, geometry, axis)
-    return stairs(found.widths, found.levels, found.lo, found.hi)
+    return stairs_of(sweep(table, geometry, axis))
 
 
-def _sigma(w: Floats, y: Floats, low: Floats, high: Floats) -> float:
-    """Relative standard error of a point.
+def _plateaus(
+    w: Floats,
+    least: Floats,
+    drawn: Floats,
+    confidence: Mapping[int, float],
+    ends: Mapping[int, int],
+) -> tuple[Plateau, ...]:
+    """From one cut to the next.
 
-    A few disturbed rounds blow intervals up, so no more is believed than the points scatter;
-    the median absolute deviation of their differences is blind to the few that are steps.
+    Args:
+        least: cost of having at least each width.
+        drawn: the same of sweeps as likely to be measured.
+        confidence: of each edge, by where the next plateau begins.
+        ends: how far each plateau may reach, by where the next one begins.
     """
-    interval = float(np.median((high - low) / (2 * 1.96 * y)))
-    rises = np.diff(y) / y[:-1]
-    scatter = float(np.median(np.abs(rises - np.median(rises)))) / 0.6745 / np.sqrt(2)
-    return max(FLOOR, min(interval, scatter) if len(y) > 3 else interval)
-
-
-def _change_points(w: Floats, least: Floats, sigma: float, slope: float) -> list[int]:
-    """Indices where a new segment begins, ascending, under noise `sigma` (relative)."""
-    level = (least - slope * (w - w[0])) / least.mean()
-    penalty = 2 * sigma**2 * np.log(len(w))
-    fitted = ruptures.Pelt(model="l2", min_size=1, jump=1).fit(level[:, None])
-    return [int(index) for index in fitted.predict(pen=penalty)[:-1]]
-
-
-def _significant(
-    w: Floats, least: Floats, noise: Floats, slope: float, candidates: list[int]
-) -> list[int]:
-    """Change points whose step exceeds the noise and is no mere part of the slope."""
-    rise = {i: least[i] - least[i - 1] - slope * (w[i] - w[i - 1]) for i in candidates}
-    mean = (least[-1] - least[0]) / (w[-1] - w[0])
-    # Between far points much is gained anyway: where they jump cannot be told from a slope.
-    beyond = {i: r for i, r in rise.items() if r > max(noise[i], STEEP * mean * (w[i] - w[i - 1]))}
-    if not beyond:
-        return []
-    # The typical step is the one at which half of the whole rise is reached (as N50 is).
-    heights = np.sort(np.array(list(beyond.values())))[::-1]
-    typical = heights[np.searchsorted(heights.cumsum(), heights.sum() / 2)]
-    return [i for i, r in beyond.items() if r >= SHARE * typical]
-
-
-def _plateaus(w: Floats, least: Floats, cuts: list[int]) -> tuple[Plateau, ...]:
-    ends = [*cuts, len(w)]
+    bounds = [0, *sorted(ends), len(w)]
     result = []
-    for begin, end in zip([0, *cuts], ends, strict=True):
+    for begin, end in pairwise(bounds):
         last = end == len(w)
+        step = 0.0 if last else float(least[end] - least[end - 1])
+        steps = np.zeros(1) if last else drawn[:, end] - drawn[:, end - 1]
+        low, high = np.quantile(steps, (0.025, 0.975))
         result.append(
             Plateau(
                 left=int(w[begin]),
                 right=int(w[end - 1]),
+                until=ends.get(end, int(w[-1])),
                 level_ms=float(least[end - 1]),
-                step_ms=0.0 if last else float(least[end] - least[end - 1]),
-                exact=not last and w[end] == w[end - 1] + 1,
+                step_ms=step,
+                step_lo_ms=min(float(low), step),
+                step_hi_ms=max(float(high), step),
+                edge=end in confidence,
+                confidence=confidence.get(end, 0.0),
             )
         )
     return tuple(result)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -18,73 +17,48 @@ from supernet.shapes import BlockShape, Shape
 
 Floats = npt.NDArray[np.float64]
 MIN_POINTS = 5
-MANY_ROUNDS = 80
-FAST = 0.05
-RESAMPLES = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """Measured points of one axis, by ascending width; every other width is `fixed`."""
+    """Measured points of one axis, by ascending width; every other width is `fixed`.
+
+    Widths may be dense in one part and far apart elsewhere.
+    """
 
     geometry: str
     axis: str
     fixed: tuple[tuple[str, int], ...]
     widths: tuple[int, ...]
+    shapes: tuple[Shape, ...]
     rows: tuple[Measurement, ...]
 
     @property
-    def disturbed(self) -> bool:
-        """Whether flagged rows, and rounds enough, make the fast end the better figure."""
-        return any(row.flags for row in self.rows) and all(
-            len(row.rounds) >= MANY_ROUNDS for row in self.rows
-        )
-
-    @property
     def levels(self) -> Floats:
-        """The latencies that stairs are found in, ms, [n].
-
-        Medians of the rounds; where `disturbed` their 5 % quantile, since disturbances only
-        add time: on a busy machine medians of one block moved by 40 %, their fast end by 3 %.
-        """
-        return self._column(0)
+        """The latencies that stairs are found in: the rows' medians in ms, [n]."""
+        return np.array([row.median for row in self.rows])
 
     @property
     def lo(self) -> Floats:
-        """Lower ends of the levels' 95 % intervals in ms, [n]."""
-        return self._column(1)
+        """Lower ends of their 95 % intervals in ms, [n]."""
+        return np.array([row.lo for row in self.rows])
 
     @property
     def hi(self) -> Floats:
-        """Upper ends of the levels' 95 % intervals in ms, [n]."""
-        return self._column(2)
-
-    def _column(self, number: int) -> Floats:
-        if not self.disturbed:
-            return np.array([(row.median, row.lo, row.hi)[number] for row in self.rows])
-        return np.array([_fast_end(row.rounds)[number] for row in self.rows])
+        """Upper ends of their 95 % intervals in ms, [n]."""
+        return np.array([row.hi for row in self.rows])
 
     @property
-    def figure(self) -> str:
-        """What `levels` are, in words."""
-        return "fastest twentieth of the rounds" if self.disturbed else "median"
+    def flagged(self) -> int:
+        """How many points bear a flag."""
+        return sum(bool(row.flags) for row in self.rows)
 
     @property
     def label(self) -> str:
         """What moves and what stands still, for titles: `block:14x14/1,identity  w (cout=64)`."""
         fixed = ", ".join(f"{name}={width}" for name, width in self.fixed)
-        note = f"  [disturbed: {self.figure}]" if self.disturbed else ""
+        note = f"  [{self.flagged} of {len(self.rows)} points disturbed]" if self.flagged else ""
         return f"{self.geometry}  {self.axis}" + f" ({fixed})" * bool(fixed) + note
-
-
-@lru_cache(maxsize=4096)
-def _fast_end(rounds: tuple[float, ...]) -> tuple[float, float, float]:
-    """The `FAST` quantile with its 95 % percentile-bootstrap interval."""
-    values = np.array(rounds)
-    draws = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
-    low, high = np.quantile(np.quantile(values[draws], FAST, axis=1), (0.025, 0.975))
-    level = float(np.quantile(values, FAST))
-    return level, min(float(low), level), max(float(high), level)
 
 
 def axes(shape: Shape) -> dict[str, tuple[int, ...]]:
@@ -127,7 +101,8 @@ def sweep(table: LatencyTable, geometry: str, axis: str) -> Sweep:
         axis=axis,
         fixed=tuple(zip(names, fixed, strict=True)),
         widths=widths,
-        rows=tuple(line[width] for width in widths),
+        shapes=tuple(line[width] for width in widths),
+        rows=tuple(rows[line[width]] for width in widths),
     )
 
 
@@ -144,15 +119,15 @@ def sweeps(table: LatencyTable, geometry: str | None = None) -> Iterator[Sweep]:
 
 def _lines(
     rows: dict[Shape, Measurement], moving: tuple[int, ...]
-) -> dict[tuple[int, ...], dict[int, Measurement]]:
-    """Rows by their fixed widths, then by the moving one; rows whose moving widths differ fall out.
+) -> dict[tuple[int, ...], dict[int, Shape]]:
+    """Shapes by their fixed widths, then by the moving one; where those differ they fall out.
 
     Where two axes must move together, rows that agree in both are taken.
     """
-    lines: dict[tuple[int, ...], dict[int, Measurement]] = {}
-    for shape, row in rows.items():
+    lines: dict[tuple[int, ...], dict[int, Shape]] = {}
+    for shape in rows:
         fixed = tuple(w for i, w in enumerate(shape.widths) if i not in moving)
         line = lines.setdefault(fixed, {})
         if len({shape.widths[i] for i in moving}) == 1:
-            line[shape.widths[moving[0]]] = row
+            line[shape.widths[moving[0]]] = shape
     return lines

@@ -1,26 +1,34 @@
-"""`LatencyTable`: measured blocks and networks of one target, as one safe, diffable JSON file.
+"""`LatencyTable`: measured blocks, chains and networks of one target.
 
-Only what was measured is stored; what a table predicts is computed from it by
-`latency_tables.predict`, so a prediction can never be older than its rows.
+A table is what was measured. What it predicts is fitted to that by `latency_tables.fitting`; the
+result may be kept in the table, with the fingerprint of what it was fitted to, so that a prediction
+is never older than its rows. The file's form is `latency_tables.table_file`'s matter.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from latency_tables.checks import array, latency, mapping, text, whole
 from latency_tables.files import replace_with
-from supernet.config import ChannelConfig, ConfigError
+from supernet.config import ChannelConfig
 from supernet.network import NetworkSpec
-from supernet.shapes import MOST, Shape, parse_shape
+from supernet.shapes import Shape
 
-SCHEMA = 1
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from latency_tables.fitted import Fitted
+
 PRECISIONS = ("fp32", "fp16", "int8")
+
+
+Role = Literal["fit", "held-out"]
 
 
 class TableError(ValueError):
@@ -71,7 +79,9 @@ class Measurement:
     Attributes:
         median: median of the rounds' medians.
         lo, hi: its 95 % bootstrap interval over rounds.
-        rounds: each round's median, in the order taken.
+        rounds: each round's median as it was taken, by pass.
+        levels: how slow the machine was during each round, 1 being its usual; the figures are
+            those of `adjusted`. Empty where that was not estimated.
         flags: reasons not to trust it, such as `unstable`; empty if none.
     """
 
@@ -80,6 +90,14 @@ class Measurement:
     hi: float
     rounds: tuple[float, ...]
     flags: tuple[str, ...] = ()
+    levels: tuple[float, ...] = ()
+
+    @property
+    def adjusted(self) -> tuple[float, ...]:
+        """The rounds as they would have been on the machine at its usual level, in ms."""
+        if not self.levels:
+            return self.rounds
+        return tuple(r / level for r, level in zip(self.rounds, self.levels, strict=True))
 
     @property
     def ceiling(self) -> float:
@@ -91,7 +109,12 @@ class Measurement:
         return max(self.rounds) if self.flags else self.hi
 
     def __post_init__(self) -> None:
-        values = (self.lo, self.median, self.hi, *self.rounds)
+        values = (self.lo, self.median, self.hi, *self.rounds, *self.levels)
+        if self.levels and len(self.levels) != len(self.rounds):
+            raise TableError(
+                f"there must be as many levels as rounds, got {len(self.levels)} and "
+                f"{len(self.rounds)}"
+            )
         if not all(math.isfinite(v) and v > 0 for v in values) or not self.rounds:
             raise TableError(f"latencies must be finite and > 0 ms, got {values}")
         if not self.lo <= self.median <= self.hi:
@@ -104,25 +127,58 @@ class NetworkRow:
 
     config: ChannelConfig
     measurement: Measurement
-    role: Literal["fit", "held-out"]
+    role: Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChainRow:
+    """Pieces measured one after another, as they follow each other in a network."""
+
+    pieces: tuple[Shape, ...]
+    measurement: Measurement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roof:
+    """What the target can do at most, measured: a large matrix product, and a copy.
+
+    Attributes:
+        gmacs: multiply-adds per second, in thousand millions.
+        gbytes: bytes moved per second (read and written), in thousand millions.
+    """
+
+    gmacs: float
+    gbytes: float
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(v) and v > 0 for v in (self.gmacs, self.gbytes)):
+            raise TableError(f"a roof must be finite and > 0, got {self.gmacs} and {self.gbytes}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class LatencyTable:
     """Measured rows of one target.
 
     Attributes:
         network: the topology whose shapes the rows cover.
+        rows: stem, bottlenecks and head, each measured alone.
+        chains: bottlenecks measured behind each other, which tell what isolation adds.
+        networks: whole networks, which calibrate and judge the prediction.
         protocol: how it was measured (rounds, warm-up, iterations), for the reader.
         sentinel: median latency of the sentinel model at each visit, in order, in ms.
+        roof: peak and bandwidth of the target, where measured.
+        fitted: what `latency_tables.fitting` made of it, where kept.
     """
 
     target: Target
     network: NetworkSpec
     rows: Mapping[Shape, Measurement]
+    chains: tuple[ChainRow, ...] = ()
     networks: tuple[NetworkRow, ...] = ()
     protocol: Mapping[str, Any] = field(default_factory=dict)
     sentinel: tuple[float, ...] = ()
+    roof: Roof | None = None
+    fitted: Fitted | None = None
 
     def measured(self, shape: Shape) -> Measurement:
         """The row of exactly this shape.
@@ -160,36 +216,18 @@ class LatencyTable:
                     f"the table's {name} is {have!r}, but {want!r} is asked for"
                 )
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that change with the target and with anything measured."""
+        from latency_tables.table_file import measured_text
+
+        return hashlib.sha256(measured_text(self).encode()).hexdigest()[:16]
+
     def dumps(self) -> str:
         """The file's text: one row a line, sorted, so that two tables can be compared by diff."""
-        head = {
-            "schema": SCHEMA,
-            "target": asdict(self.target),
-            "network": asdict(self.network),
-            "protocol": dict(self.protocol),
-            "sentinel": list(self.sentinel),
-        }
-        parts = [f'"{key}": {json.dumps(value, sort_keys=True)}' for key, value in head.items()]
-        parts.append(
-            _lines(
-                "networks",
-                (
-                    {"config": n.config.to_json(), "role": n.role, **asdict(n.measurement)}
-                    for n in self.networks
-                ),
-            )
-        )
-        parts.append(
-            _lines(
-                "rows",
-                (
-                    {"geometry": s.geometry, "widths": list(s.widths), **asdict(m)}
-                    for group in self.by_geometry().values()
-                    for s, m in group.items()
-                ),
-            )
-        )
-        return "{" + ",\n".join(parts) + "}\n"
+        from latency_tables.table_file import dumps
+
+        return dumps(self)
 
     def save(self, path: Path) -> None:
         """Writes the file whole or not at all."""
@@ -210,92 +248,23 @@ class LatencyTable:
     @classmethod
     def loads(cls, document: str) -> LatencyTable:
         """Reads a table from its text; see `load`."""
-        try:
-            data = json.loads(document, parse_constant=_refused)
-        except (ValueError, RecursionError) as error:
-            raise TableError(f"not a JSON document: {error}") from None
-        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-            raise TableError(f"not a latency table of schema {SCHEMA}")
-        return _table(data)
+        from latency_tables.table_file import loads
 
+        return loads(document)
 
-def _refused(constant: str) -> float:
-    raise ValueError(f"{constant} is no number a table may hold")
+    def to_pandas(self) -> pd.DataFrame:
+        """The rows as a frame; see `latency_tables.frames.to_pandas`."""
+        from latency_tables.frames import to_pandas
 
+        return to_pandas(self)
 
-def _lines(name: str, items: Iterator[dict[str, Any]]) -> str:
-    return f'"{name}": [\n' + ",\n".join(json.dumps(item) for item in items) + "\n]"
+    @classmethod
+    def from_pandas(cls, frame: pd.DataFrame) -> LatencyTable:
+        """A table of a frame's rows; see `latency_tables.frames.from_pandas`.
 
+        Raises:
+            TableError: a column is missing or a line is invalid; names the line.
+        """
+        from latency_tables.frames import from_pandas
 
-def _table(data: dict[str, Any]) -> LatencyTable:
-    place = "file"
-    try:
-        place = "target"
-        target = _target(mapping(place, data[place]))
-        place = "network"
-        network = _network(mapping(place, data[place]))
-        networks, rows = [], {}
-        for index, item in enumerate(array("networks", data["networks"])):
-            place = f"networks[{index}]"
-            networks.append(_network_row(mapping(place, item), network))
-        place = "rows"
-        for index, item in enumerate(array(place, data["rows"])):
-            place = f"rows[{index}]"
-            widths = tuple(array("widths", mapping(place, item)["widths"]))
-            shape = parse_shape(text("geometry", item["geometry"]), widths)
-            if shape in rows:
-                raise TableError(f"{shape.geometry} {list(shape.widths)} appears twice")
-            rows[shape] = _measurement(item)
-        place = "sentinel"
-        sentinel = tuple(latency("a visit", v) for v in array(place, data[place]))
-        place = "protocol"
-        protocol = mapping(place, data[place])
-    except KeyError as error:
-        raise TableError(f"{place}: key {error} is missing") from None
-    except (TypeError, ValueError, AttributeError, OverflowError, ConfigError) as error:
-        raise TableError(f"{place}: {error}") from None
-    return LatencyTable(
-        target=target,
-        network=network,
-        rows=rows,
-        networks=tuple(networks),
-        protocol=protocol,
-        sentinel=sentinel,
-    )
-
-
-def _target(data: dict[str, Any]) -> Target:
-    for name in ("device", "runtime", "runtime_version", "precision"):
-        text(name, data[name])
-    for name in ("batch", "threads"):
-        whole(name, data[name], MOST)
-    for name, value in mapping("details", data.get("details", {})).items():
-        text(f"details.{name}", value)
-    return Target(**data)
-
-
-def _network(data: dict[str, Any]) -> NetworkSpec:
-    depths = tuple(whole("a depth", depth, 1000) for depth in array("depths", data["depths"]))
-    for name in ("resolution", "channels", "classes"):
-        whole(name, data[name], MOST)
-    latency("width", data["width"])
-    return NetworkSpec(**{**data, "depths": depths})
-
-
-def _network_row(item: dict[str, Any], network: NetworkSpec) -> NetworkRow:
-    config, role = ChannelConfig.from_json(item["config"]), item["role"]
-    network.check(config)
-    for shape in network.shapes(config):
-        for axis, width in zip(shape.axes, shape.widths, strict=True):
-            whole(axis, width, MOST)
-    if role not in ("fit", "held-out"):
-        raise TableError(f"role must be fit or held-out, got {role!r}")
-    return NetworkRow(config=config, measurement=_measurement(item), role=role)
-
-
-def _measurement(item: dict[str, Any]) -> Measurement:
-    return Measurement(
-        **{name: latency(name, item[name]) for name in ("median", "lo", "hi")},
-        rounds=tuple(latency("a round", value) for value in array("rounds", item["rounds"])),
-        flags=tuple(text("a flag", flag) for flag in array("flags", item["flags"])),
-    )
+        return from_pandas(frame)

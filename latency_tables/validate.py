@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
+from latency_tables.finding import Finding
 from latency_tables.predict import Predictor
 from latency_tables.table import LatencyTable
+from latency_tables.validate_fit import chains, fits
 
-Level = Literal["ok", "warning", "error"]
-FLAGGED = 0.1  # share of rows
+FLAGGED, TOO_MANY = 0.1, 0.3  # share of rows; flagged ones take no part in the fit
 DRIFT = 0.03  # of the sentinel; what a quiet CPU repeats within
-GOOD_MAPE, BAD_MAPE = 3.0, 10.0  # percent
+LEVELS = 0.1  # between sessions; the rows were divided by it, so more is corrected than can be
 FEW_POINTS = 20  # rows below which a block's error is hardly known
-CALIBRATING, JUDGING = 20, 30  # whole networks
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One line of a validation."""
-
-    level: Level
-    text: str
 
 
 def validate(table: LatencyTable) -> list[Finding]:
-    """Coverage, flags, drift and prediction error of a table, in this order."""
-    findings = [*_coverage(table), *_flags(table), *_drift(table)]
+    """What was measured, how steady the machine was, how well the fit predicts, in this order."""
+    findings = [*_coverage(table), *_flags(table), *_drift(table), *_sessions(table)]
+    findings += _record(table)
     if not any(finding.level == "error" for finding in findings):
-        findings += _predictions(table)
+        predictor = Predictor(table)
+        findings += [*chains(table, predictor), *fits(table, predictor)]
     return findings
 
 
@@ -45,11 +37,15 @@ def _coverage(table: LatencyTable) -> Iterator[Finding]:
     for name in sorted(wanted & set(groups)):
         few = name.startswith("block") and len(groups[name]) < FEW_POINTS
         yield Finding(level="warning" if few else "ok", text=f"{name}: {len(groups[name])} points")
+    chained = {piece.geometry for row in table.chains for piece in row.pieces}
+    for name in sorted(chained - set(groups)):
+        yield Finding(level="error", text=f"{name} is part of a chain, but was not measured alone")
 
 
 def _flags(table: LatencyTable) -> Iterator[Finding]:
     for what, measurements in (
         ("rows", list(table.rows.values())),
+        ("chains", [row.measurement for row in table.chains]),
         ("networks", [row.measurement for row in table.networks]),
     ):
         flagged = [m for m in measurements if m.flags]
@@ -57,7 +53,7 @@ def _flags(table: LatencyTable) -> Iterator[Finding]:
             share, reasons = len(flagged) / len(measurements), {f for m in flagged for f in m.flags}
             why = f" ({', '.join(sorted(reasons))})" if reasons else ""
             yield Finding(
-                level="ok" if not flagged else "warning" if share <= FLAGGED else "error",
+                level="ok" if not flagged else "warning" if share <= TOO_MANY else "error",
                 text=f"{len(flagged)} of {len(measurements)} {what} are flagged{why}",
             )
 
@@ -76,39 +72,37 @@ def _drift(table: LatencyTable) -> Iterator[Finding]:
     )
 
 
-def _predictions(table: LatencyTable) -> Iterator[Finding]:
-    predictor = Predictor(table)
-    for name, model in predictor.blocks.models.items():
-        error = model.mape_percent
-        yield Finding(
-            level="ok" if error <= 2 * GOOD_MAPE else "warning",
-            text=f"{name}: left-out points are predicted with {error:.1f} % mean error "
-            f"(line in FLOPs {model.flops_linear_mape_percent:.1f} %)",
-        )
-    roles = [row.role for row in table.networks]
-    if roles.count("fit") < CALIBRATING or roles.count("held-out") < JUDGING:
-        yield Finding(
-            level="warning",
-            text=f"{roles.count('fit')} networks to fit and {roles.count('held-out')} held out; "
-            f"{CALIBRATING} and {JUDGING} are wanted",
-        )
-    if predictor.unpriced:
-        yield Finding(
-            level="warning",
-            text=f"{predictor.unpriced} networks reach beyond the measured rows, so were left out",
-        )
-    yield _held_out(predictor)
-
-
-def _held_out(predictor: Predictor) -> Finding:
-    held, bound = predictor.held_out, predictor.bound
-    if not held.points:
-        return Finding(level="warning", text="no held-out network: the prediction error is unknown")
-    mape = held.mape_percent
-    return Finding(
-        level="ok" if mape <= GOOD_MAPE else "warning" if mape <= BAD_MAPE else "error",
-        text=f"{held.points} held-out networks: {mape:.1f} % mean error "
-        f"(line in FLOPs {held.flops_linear_mape_percent:.1f} %), "
-        f"{held.within_10_percent:.0f} % within 10 %, worst {held.worst_percent:.1f} %; "
-        f"upper bound = prediction x {bound.factor:.3f} covers {100 * bound.coverage:.0f} %",
+def _sessions(table: LatencyTable) -> Iterator[Finding]:
+    """How far the sessions' levels lie apart, where the protocol tells them."""
+    found = table.protocol.get("session_levels_ms")
+    if not isinstance(found, list | tuple) or len(found) < 2:
+        return
+    if not all(isinstance(v, int | float) and v > 0 for v in found):
+        yield Finding(level="warning", text="session levels are no latencies, so say nothing")
+        return
+    values = np.array(found, dtype=np.float64)
+    spread = float(values.max() / values.min() - 1)
+    yield Finding(
+        level="ok" if spread <= LEVELS else "warning",
+        text=f"{len(values)} sessions: the machine's level in the slowest was {100 * spread:.1f} % "
+        "above the fastest",
     )
+
+
+def _record(table: LatencyTable) -> Iterator[Finding]:
+    """What else a reader would want to know of the target."""
+    if table.roof is None:
+        yield Finding(level="warning", text="no roof: peak and bandwidth were not measured")
+    else:
+        yield Finding(
+            level="ok",
+            text=f"roof: {table.roof.gmacs:.4g} GMAC/s and {table.roof.gbytes:.4g} GB/s",
+        )
+    if memory := table.target.details.get("memory"):
+        yield Finding(level="ok", text=f"memory: {memory}")
+    else:
+        yield Finding(
+            level="warning",
+            text="target.details says nothing of memory: with pages of 4 KiB, latencies of one "
+            "model differ between processes",
+        )

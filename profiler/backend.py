@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import profiler.backends
@@ -32,6 +32,8 @@ class Backend(Protocol):
     name: str
     summary: str
     precisions: tuple[str, ...]
+    files: bool
+    """Whether `file` loads ONNX files."""
 
     def unavailable(self) -> str | None:
         """Why this backend cannot run here, or None if it can."""
@@ -42,11 +44,46 @@ class Backend(Protocol):
     def block(self, shape: Shape, target: Target) -> Runner:
         """Builds one stem, bottleneck or head with random weights and distinct inputs."""
 
+    def chain(self, shapes: Sequence[Shape], target: Target) -> Runner:
+        """Builds pieces one after another, as they follow each other in a network.
+
+        Raises:
+            ConfigError: no piece, or one that does not take what the piece before it gives.
+        """
+
     def network(self, network: NetworkSpec, config: ChannelConfig, target: Target) -> Runner:
         """Builds a whole network with random weights."""
 
     def file(self, path: str, target: Target) -> Runner:
-        """Loads an exported model (an ONNX file)."""
+        """Loads an exported model (an ONNX file).
+
+        Raises:
+            BackendError: this backend has not `files`, or cannot load this one.
+        """
+
+    def gemm(self, side: int, target: Target) -> Runner:
+        """Builds a square matrix product of `side`, 2 side³ operations; the batch is not used."""
+
+    def copy(self, elements: int, target: Target) -> Runner:
+        """Builds what reads `elements` values and writes as many; the batch is not used.
+
+        A value has 4 bytes in fp32, 2 in fp16, 1 in int8.
+        """
+
+
+def check_precision(backend: Backend, precision: str) -> None:
+    """Raises BackendError unless `backend` has this precision."""
+    if precision not in backend.precisions:
+        raise BackendError(
+            f"precision of {backend.name} must be one of {', '.join(backend.precisions)}, "
+            f"but got {precision!r}"
+        )
+
+
+def check_size(what: str, size: int) -> None:
+    """Raises BackendError unless a probe's size is positive."""
+    if size < 1:
+        raise BackendError(f"{what} must be >= 1, but got {size}")
 
 
 def names() -> list[str]:

@@ -1,58 +1,70 @@
-"""Filling a table: measures a plan batch by batch, journals each batch, resumes after a kill.
+"""Filling a table: measures what a planner asks for, journals each session, resumes after a kill.
 
-A batch is a random mix of the plan's shapes, alive at once and interleaved, so that a change of
-the machine between two batches is noise in every staircase rather than a step in one.
+A session is a random mix of shapes, alive at once and interleaved, so that a change of the machine
+between two sessions is noise in every staircase rather than a step in one; and each is divided by
+how slow the sentinel, the same in all of them, was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from latency_tables.table import LatencyTable, Measurement, NetworkRow, Target
-from profiler.backend import Backend, Runner
+from latency_tables.fitting import fit_table
+from latency_tables.table import LatencyTable, Measurement, NetworkRow, Role, Target
+from profiler.assemble import assemble
 from profiler.journal import Journal
 from profiler.lock import measuring
-from profiler.measure import Progress, Protocol, Session, measure, quiet
-from profiler.plan import Plan, Role
+from profiler.machine import free_bytes
+from profiler.measure import Progress, Session, quiet
+from profiler.models import Chain, Model, Whole, piece, weights_of
+from profiler.plan import Planner
+from profiler.protocol import Protocol
+from profiler.session import run_roof, run_session
 from supernet.arithmetic import count
 from supernet.config import ChannelConfig
 from supernet.network import NetworkSpec
-from supernet.shapes import BlockShape, HeadShape, Shape
+from supernet.shapes import BlockShape, Shape
 
 Item = TypeVar("Item")
 
-ALIVE = 24
+ALIVE = 64
 """Models alive at once."""
-WEIGHTS = 300_000_000
-"""Weights alive at once; a runtime keeps up to two copies of 4 bytes each."""
+WEIGHTS = 1_500_000_000
+"""Weights alive at once, where memory allows: networks of one session need no common scale."""
+BYTES = 12
+"""Of memory a weight, at most: a runtime may keep its own copy, and a packed one."""
+SHARE = 0.5
+"""Of the free memory that models may take."""
 WAIT_S = 600.0
 """How long another measurement on the device is waited for."""
-SENTINEL = BlockShape(14, 1, "identity", 256, 64, 64, 256)
+SENTINEL = piece(BlockShape(14, 1, "identity", 256, 64, 64, 256))
 """The sentinel where no network is given."""
 
 
 def collect(
-    backend: Backend,
     target: Target,
     network: NetworkSpec,
-    plan: Plan,
+    planner: Planner,
     journal: Path,
     protocol: Protocol | None = None,
     progress: Progress = quiet,
     *,
     wait_s: float = WAIT_S,
 ) -> LatencyTable:
-    """Measures what of `plan` the journal lacks, shapes first, then whole networks.
+    """Measures what the planner wants and the journal lacks: shapes, chains, whole networks.
 
     Args:
-        journal: JSON-lines file, created or continued; each batch is on the disk when it ends.
-        progress: counts shapes and networks, those of earlier runs included.
+        journal: JSON-lines file, created or continued; each session is on the disk when it ends.
+        progress: counts shapes, chains and networks, those of earlier runs included.
         wait_s: how long to wait for another measurement on this device to end.
+
+    Returns:
+        The table, fitted.
 
     Raises:
         JournalError: the journal is of another target, network or protocol.
@@ -60,143 +72,141 @@ def collect(
         BackendError: the runtime failed.
     """
     protocol = protocol or Protocol()
-    total = len(plan.shapes) + len(plan.networks)
+    total = planner.total + len(planner.chains) + len(planner.networks)
     with measuring(target.device, wait_s, lambda note: progress(0, total, note)):
         book = Journal(journal, target, network, protocol)
-        _Collector(backend, target, network, plan, book, protocol, progress).run()
-    return LatencyTable(
-        target=book.target,
-        network=network,
-        rows=book.rows,
-        networks=tuple(book.networks.values()),
-        protocol=asdict(protocol),
-        sentinel=tuple(book.sentinel),
-    )
+        _Collector(target, network, planner, book, protocol, progress).run()
+    return fit_table(assemble(book, network, protocol))
 
 
 def compare(
-    backend: Backend,
     target: Target,
-    models: Mapping[str, Runner],
+    models: Mapping[str, Model],
     protocol: Protocol | None = None,
     progress: Progress = quiet,
     *,
     wait_s: float = WAIT_S,
 ) -> dict[str, Measurement]:
-    """Measures finalists against each other in one interleaved run; 11 rounds by default.
+    """Measures models against each other in one interleaved run; 11 rounds by default.
 
     Rounds of all models are in pass order: `profiler.stats.paired_ratio` compares two of them.
 
     Raises:
         DeviceBusyError: another measurement still runs on this device after `wait_s` seconds.
+        BackendError: the runtime failed.
     """
-    with measuring(target.device, wait_s, lambda note: progress(0, len(models), note)):
-        sentinel = backend.block(SENTINEL, target)
-        session = measure(models, sentinel, protocol or Protocol(rounds=11), progress)
+    session = session_of(target, models, protocol, progress, wait_s=wait_s)
     return dict(session.measurements)
 
 
-def sentinel_shape(network: NetworkSpec) -> Shape:
-    """The fixed bottleneck that watches over a table of `network`: its middle one, dense."""
-    shapes = network.shapes(network.dense())
-    return shapes[len(shapes) // 2]
+def session_of(
+    target: Target,
+    models: Mapping[str, Model],
+    protocol: Protocol | None = None,
+    progress: Progress = quiet,
+    *,
+    wait_s: float = WAIT_S,
+    sentinel: Model = SENTINEL,
+) -> Session:
+    """As `compare`, with everything the session saw."""
+    with measuring(target.device, wait_s, lambda note: progress(0, len(models), note)):
+        return run_session(target, models, sentinel, protocol or Protocol(), progress)
 
 
-def weights_of(shape: Shape) -> int:
-    """About how many weights a shape has."""
-    match shape:
-        case BlockShape():
-            projection = shape.cin * shape.cout if shape.shortcut == "projection" else 0
-            return shape.w1 * (shape.cin + 9 * shape.w2) + shape.w2 * shape.cout + projection
-        case HeadShape():
-            return shape.cin * shape.classes
-        case _:
-            return shape.kernel**2 * shape.channels * shape.cout
+def sentinel_of(network: NetworkSpec) -> Model:
+    """The model that watches over a table of `network`: it whole, at half of its widths.
+
+    A whole network, because what slows machines slows arithmetic and memory differently, and
+    networks are what tables are about.
+    """
+    return Whole(network, network.uniform(0.5))
 
 
+@dataclass
 class _Collector:
     """One run of `collect`."""
 
-    def __init__(
-        self,
-        backend: Backend,
-        target: Target,
-        network: NetworkSpec,
-        plan: Plan,
-        book: Journal,
-        protocol: Protocol,
-        progress: Progress,
-    ) -> None:
-        self.backend, self.target, self.network = backend, target, network
-        self.plan, self.book, self.progress = plan, book, progress
-        self.protocol = protocol
-        self.total = len(plan.shapes) + len(plan.networks)
-        self.done = 0
-        self.warm = False
-        self.rng = np.random.default_rng(protocol.seed)
+    target: Target
+    network: NetworkSpec
+    planner: Planner
+    book: Journal
+    protocol: Protocol
+    progress: Progress
 
     def run(self) -> None:
-        shapes = self._shuffled([s for s in self.plan.shapes if s not in self.book.rows])
-        nets = self._shuffled([n for n in self.plan.networks if n[0] not in self.book.networks])
-        self.done = self.total - len(shapes) - len(nets)
-        self.progress(self.done, self.total, "resumed" if self.done else "started")
-        if not shapes and not nets:
-            return
-        sentinel = self.backend.block(sentinel_shape(self.network), self.target)
-        for batch in batches(shapes, weights_of):
-            self._shapes(batch, sentinel)
-        for group in batches(nets, lambda net: count(self.network, net[0])[1]):
-            self._networks(group, sentinel)
+        known = len(self.book.rows) + len(self.book.chains) + len(self.book.networks)
+        self._tell("resumed" if known else "started")
+        while wanted := self.planner.next({s: f.measurement for s, f in self.book.rows.items()}):
+            for batch in batches(self._shuffled(wanted), weights_of):
+                self._shapes(batch)
+        chains = [c for c in self.planner.chains if c not in self.book.chains]
+        for group in batches(self._shuffled(chains), lambda c: Chain(c).weights):
+            self._chains(group)
+        nets = [n for n in self.planner.networks if n[0] not in self.book.networks]
+        for several in batches(self._shuffled(nets), lambda n: count(self.network, n[0])[1]):
+            self._networks(several)
+        if self.book.roof is None:
+            self.book.set_roof(run_roof(self.target))
+
+    @property
+    def total(self) -> int:
+        """Everything to measure; a geometry may end with fewer shapes than it may take."""
+        return self.planner.total + len(self.planner.chains) + len(self.planner.networks)
+
+    def _tell(self, note: str, more: int = 0) -> None:
+        done = len(self.book.rows) + len(self.book.chains) + len(self.book.networks)
+        self.progress(min(done + more, self.total), self.total, note)
 
     def _shuffled(self, items: Sequence[Item]) -> list[Item]:
-        return [items[i] for i in self.rng.permutation(len(items))]
+        rng = np.random.default_rng([self.protocol.seed, len(self.book.levels)])
+        return [items[i] for i in rng.permutation(len(items))]
 
-    def _shapes(self, batch: list[Shape], sentinel: Runner) -> None:
-        names = {f"{s.geometry} {list(s.widths)}": s for s in batch}
-        models = {name: self.backend.block(s, self.target) for name, s in names.items()}
-        session = self._measure(models, sentinel, "blocks")
-        self.book.add_rows(
-            {shape: session.measurements[name] for name, shape in names.items()},
-            {shape: session.minima[name] for name, shape in names.items()},
-            session.sentinel,
-        )
+    def _shapes(self, batch: list[Shape]) -> None:
+        session = self._measure([piece(shape) for shape in batch], "blocks")
+        self._add(session, rows=dict(zip(batch, _in_order(session), strict=True)))
 
-    def _networks(self, batch: list[tuple[ChannelConfig, Role]], sentinel: Runner) -> None:
-        models = {
-            f"network {i}": self.backend.network(self.network, config, self.target)
-            for i, (config, _) in enumerate(batch)
-        }
-        session = self._measure(models, sentinel, "networks")
-        self.book.add_networks(
-            [
-                NetworkRow(
-                    config=config, measurement=session.measurements[f"network {i}"], role=role
-                )
-                for i, (config, role) in enumerate(batch)
-            ],
-            session.sentinel,
-        )
+    def _chains(self, batch: list[tuple[Shape, ...]]) -> None:
+        session = self._measure([Chain(pieces) for pieces in batch], "chains")
+        self._add(session, chains=dict(zip(batch, _in_order(session), strict=True)))
 
-    def _measure(self, models: Mapping[str, Runner], sentinel: Runner, what: str) -> Session:
+    def _networks(self, batch: list[tuple[ChannelConfig, Role]]) -> None:
+        session = self._measure([Whole(self.network, c) for c, _ in batch], "networks")
+        rows = [
+            NetworkRow(config=config, measurement=found, role=role)
+            for (config, role), found in zip(batch, _in_order(session), strict=True)
+        ]
+        self._add(session, networks=rows)
+
+    def _add(self, session: Session, **found: Any) -> None:
+        self.book.add(level=session.level, sentinel=session.sentinel, **found)
+
+    def _measure(self, models: Sequence[Model], what: str) -> Session:
         def inside(done: int, total: int, note: str) -> None:
-            share = done * len(models) // total
-            self.progress(self.done + share, self.total, f"{what}, {note} of this batch")
+            self._tell(f"{what}, {note} of this session", done * len(models) // total)
 
-        protocol = replace(self.protocol, seed=int(self.rng.integers(2**31)))
-        session = measure(
-            models, sentinel, protocol, inside, history=self.book.sentinel, warm=self.warm
+        rng = np.random.default_rng([self.protocol.seed, len(self.book.levels)])
+        return run_session(
+            self.target,
+            {f"{number:04}": model for number, model in enumerate(models)},
+            sentinel_of(self.network),
+            replace(self.protocol, seed=int(rng.integers(2**31))),
+            inside,
         )
-        self.warm = True
-        self.done += len(models)
-        return session
+
+
+def _in_order(session: Session) -> list[Measurement]:
+    return [session.measurements[name] for name in sorted(session.measurements)]
 
 
 def batches(items: Sequence[Item], weights: Callable[[Item], int]) -> Iterator[list[Item]]:
-    """Splits into runs of at most `ALIVE` items and about `WEIGHTS` weights."""
+    """Splits into runs of at most `ALIVE` items and about `WEIGHTS` weights, of like length."""
     batch: list[Item] = []
     load = 0
+    heaviest = min(WEIGHTS, int(SHARE * free_bytes() / BYTES))
+    pieces = -(-len(items) // ALIVE)
+    most = -(-len(items) // pieces) if pieces else ALIVE
     for item in items:
-        if batch and (len(batch) == ALIVE or load + weights(item) > WEIGHTS):
+        if batch and (len(batch) == most or load + weights(item) > heaviest):
             yield batch
             batch, load = [], 0
         batch.append(item)

@@ -6,33 +6,49 @@ that was torn by a kill is cut off. Knows nothing of runtimes and schedules.
 
 from __future__ import annotations
 
+import io
 import json
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from latency_tables.table import Measurement, NetworkRow, TableError, Target
-from profiler.measure import Protocol
-from supernet.config import ChannelConfig, ConfigError
+from latency_tables.checks import array, latency, one_line, whole
+from latency_tables.table import Measurement, NetworkRow, Role, Roof, TableError, Target
+from latency_tables.table_file import measurement_from_json, shape_from_json
+from profiler.protocol import Protocol
+from supernet.config import ChannelConfig, ConfigError, brief
 from supernet.network import NetworkSpec
-from supernet.shapes import Shape, parse_shape
+from supernet.shapes import Shape
 
-SCHEMA = 1
+SCHEMA = 2
 IDENTITY = ("device", "runtime", "runtime_version", "precision", "batch", "threads")
+MOST_SESSIONS = 10**6
+LONGEST_LINE = 1 << 20
 
 
 class JournalError(ValueError):
     """A journal that cannot be continued; the message names the file and says why."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A measurement and the session it was taken in."""
+
+    measurement: Measurement
+    session: int
+
+
 class Journal:
-    """Rows, networks and sentinel visits, each safe on the disk once its call returns.
+    """Rows, chains, networks and sessions, each safe on the disk once its call returns.
 
     Attributes:
         target: with the details of the machine as they were when measuring began.
-        rows, networks, sentinel: everything found so far, earlier runs included.
+        rows, chains, networks: everything found so far, earlier runs included.
+        levels: of each session, the sentinel's latency in ms.
+        sentinel: every visit of the sentinel, in ms.
+        roof: peak and bandwidth, once measured.
     """
 
     def __init__(
@@ -46,69 +62,75 @@ class Journal:
         self.path = path
         self.target = target
         self._has_details = False
-        self.rows: dict[Shape, Measurement] = {}
-        self.networks: dict[ChannelConfig, NetworkRow] = {}
+        self.rows: dict[Shape, Found] = {}
+        self.chains: dict[tuple[Shape, ...], Found] = {}
+        self.networks: dict[ChannelConfig, tuple[Role, Found]] = {}
+        self.levels: list[float] = []
         self.sentinel: list[float] = []
+        self.roof: Roof | None = None
         header = _header(target, network, protocol)
         path.parent.mkdir(parents=True, exist_ok=True)
         data = path.read_bytes() if path.exists() else b""
-        whole = data[: data.rfind(b"\n") + 1]
-        lines = whole.decode("utf-8", errors="replace").splitlines()
-        if lines or not (json.dumps(header) + "\n").encode().startswith(data):
-            self._check(lines[0] if lines else "", header)
-        if len(whole) < len(data):
-            os.truncate(path, len(whole))
-        if not lines:
+        whole_lines = data[: data.rfind(b"\n") + 1]
+        lines = io.BytesIO(whole_lines)  # one at a time: a damaged file may have millions
+        first = lines.readline().decode("utf-8", errors="replace")
+        if first or not (json.dumps(header) + "\n").encode().startswith(data):
+            self._check(first, header)
+        if len(data) - len(whole_lines) > LONGEST_LINE:
+            raise JournalError(
+                f"{path}: its last line has no end after {LONGEST_LINE} bytes, so it is not one "
+                "of ours that a kill tore"
+            )
+        if len(whole_lines) < len(data):
+            os.truncate(path, len(whole_lines))
+        if not first:
             self._append([header])
-        for number, line in enumerate(lines[1:], start=2):
+        for number, line in enumerate(lines, start=2):
             try:
                 self._take(json.loads(line))
             except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-                raise JournalError(f"{path}, line {number}: {error!r}") from None
+                raise JournalError(f"{path}, line {number}: {one_line(error)}") from None
         if not self._has_details:
             self._append([{"kind": "details", "values": dict(target.details)}])
 
-    def add_rows(
+    def add(
         self,
-        rows: Mapping[Shape, Measurement],
-        minima: Mapping[Shape, tuple[float, ...]],
+        *,
+        level: float,
         sentinel: Iterable[float],
+        rows: Mapping[Shape, Measurement] | None = None,
+        chains: Mapping[tuple[Shape, ...], Measurement] | None = None,
+        networks: Sequence[NetworkRow] = (),
     ) -> None:
-        """Writes one finished batch of shapes."""
-        self._add(
-            sentinel,
-            [
-                {
-                    "kind": "row",
-                    "geometry": shape.geometry,
-                    "widths": list(shape.widths),
-                    **asdict(found),
-                    "minima": list(minima[shape]),
-                }
-                for shape, found in rows.items()
-            ],
-        )
-
-    def add_networks(self, networks: Iterable[NetworkRow], sentinel: Iterable[float]) -> None:
-        """Writes one finished batch of whole networks."""
-        self._add(
-            sentinel,
-            [
+        """Writes one finished session."""
+        session = len(self.levels)
+        items: list[dict[str, Any]] = [
+            {"kind": "session", "level": level, "values": list(sentinel)},
+            *({"kind": "row", **_shape(s), **_figures(m)} for s, m in (rows or {}).items()),
+            *(
+                {"kind": "chain", "pieces": [_shape(s) for s in c], **_figures(m)}
+                for c, m in (chains or {}).items()
+            ),
+            *(
                 {
                     "kind": "network",
                     "config": row.config.to_json(),
                     "role": row.role,
-                    **asdict(row.measurement),
+                    **_figures(row.measurement),
                 }
                 for row in networks
-            ],
-        )
-
-    def _add(self, sentinel: Iterable[float], entries: list[dict[str, Any]]) -> None:
-        items = [{"kind": "sentinel", "values": list(sentinel)}, *entries]
+            ),
+        ]
+        for item in items[1:]:
+            item["session"] = session
         self._append(items)
         for item in items:
             self._take(item)
+
+    def set_roof(self, roof: Roof) -> None:
+        """Writes peak and bandwidth."""
+        self._append([{"kind": "roof", **asdict(roof)}])
+        self.roof = roof
 
     def _append(self, items: Iterable[Mapping[str, Any]]) -> None:
         text = "".join(json.dumps(item) + "\n" for item in items)
@@ -131,8 +153,8 @@ class Journal:
                 got = have.get(key) if isinstance(have, dict) else have
                 if got != value:
                     raise JournalError(
-                        f"{self.path} was measured with {part} {key} {got!r}, but {value!r} is "
-                        "asked for; choose another journal file, or delete this one"
+                        f"{self.path} was measured with {part} {key} {brief(got)}, but {value!r} "
+                        "is asked for; choose another journal file, or delete this one"
                     )
 
     def _take(self, item: dict[str, Any]) -> None:
@@ -140,21 +162,33 @@ class Journal:
             case "details":
                 self.target = replace(self.target, details=dict(item["values"]))
                 self._has_details = True
-            case "sentinel":
-                self.sentinel.extend(float(value) for value in item["values"])
+            case "session":
+                visits = [latency("a visit", value) for value in array("values", item["values"])]
+                self.levels.append(latency("level", item["level"]))
+                self.sentinel.extend(visits)
+            case "roof":
+                self.roof = Roof(gmacs=item["gmacs"], gbytes=item["gbytes"])
             case "row":
-                shape = parse_shape(item["geometry"], tuple(item["widths"]))
-                self.rows[shape] = _measurement(item)
+                self.rows[shape_from_json(item)] = self._found(item)
+            case "chain":
+                pieces = tuple(shape_from_json(piece) for piece in item["pieces"])
+                self.chains[pieces] = self._found(item)
             case "network":
                 config = ChannelConfig.from_json(item["config"])
                 role = item["role"]
                 if role not in ("fit", "held-out"):
                     raise TableError(f"role must be fit or held-out, got {role!r}")
-                self.networks[config] = NetworkRow(
-                    config=config, measurement=_measurement(item), role=role
-                )
+                self.networks[config] = (role, self._found(item))
             case kind:
-                raise ConfigError(f"unknown kind of line {kind!r}")
+                raise ConfigError(f"unknown kind of line {brief(kind)}")
+
+    def _found(self, item: dict[str, Any]) -> Found:
+        session = item["session"]
+        if session != 0:
+            whole("session", session, MOST_SESSIONS)
+        if session >= len(self.levels):
+            raise TableError(f"session {session} was not opened")
+        return Found(measurement=measurement_from_json(item), session=session)
 
 
 def _header(target: Target, network: NetworkSpec, protocol: Protocol) -> dict[str, Any]:
@@ -166,11 +200,9 @@ def _header(target: Target, network: NetworkSpec, protocol: Protocol) -> dict[st
     }
 
 
-def _measurement(item: dict[str, Any]) -> Measurement:
-    return Measurement(
-        median=item["median"],
-        lo=item["lo"],
-        hi=item["hi"],
-        rounds=tuple(item["rounds"]),
-        flags=tuple(item["flags"]),
-    )
+def _shape(shape: Shape) -> dict[str, Any]:
+    return {"geometry": shape.geometry, "widths": list(shape.widths)}
+
+
+def _figures(found: Measurement) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(found).items()}

@@ -10,7 +10,10 @@ import os
 import platform
 import re
 import subprocess
+from importlib import metadata
 from pathlib import Path
+
+from profiler import memory
 
 INSTRUCTIONS = {
     "avx512f": "avx512",
@@ -43,9 +46,35 @@ def facts() -> dict[str, str]:
         "kernel": f"{platform.system()} {platform.release()}",
         "load_average": _load_average(),
         "steal_ms": f"{steal_ms():.0f}",
+        "clock_mhz": _cpuinfo("cpu MHz"),
+        "memory": memory.description(),
         "python": platform.python_version(),
+        "stairprune": _version(),
+        "revision": _revision(),
     }
     return {name: value for name, value in known.items() if value}
+
+
+def _version() -> str:
+    try:
+        return metadata.version("stairprune")
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _revision() -> str:
+    """Of the checkout this runs from, if it is one."""
+    folder = Path(__file__).parent.parent
+    if not (folder / ".git").exists():
+        return ""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "--short=12", "HEAD"],
+            capture_output=True, text=True, timeout=5, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
 
 
 def cpu_name() -> str:
@@ -82,6 +111,12 @@ def usable_cores() -> int:
     return len(affinity()) or os.cpu_count() or 1
 
 
+def free_bytes() -> int:
+    """Memory that can be had without swapping; 4 GB where unknown."""
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", _read("/proc/meminfo"), flags=re.M)
+    return int(found.group(1)) * 1024 if found else 4 << 30
+
+
 def quota() -> str:
     """The control group's CPU quota in cores, such as "1.5"; empty if there is none."""
     limit, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")
@@ -110,24 +145,50 @@ def queued_ms() -> float:
     return waited / 1e6
 
 
-class Contention:
-    """Watches for CPU time lost to the hypervisor and to other processes.
+def foreign_ms() -> float:
+    """CPU time that all cores spent on others than this process since boot; 0 where unknown."""
+    fields = _read("/proc/stat").partition("\n")[0].split()
+    if len(fields) < 8 or fields[0] != "cpu":
+        return 0.0
+    user, nice, system, _, _, irq, soft = (int(field) for field in fields[1:8])
+    busy = (user + nice + system + irq + soft) * 1000 / os.sysconf("SC_CLK_TCK")
+    own = os.times()
+    return busy - 1000 * (own.user + own.system)
 
-    Called with the length of what was just measured, it says what disturbed it, or "".
+
+class Contention:
+    """Watches for CPU time lost to the hypervisor, and for what other processes do.
+
+    Called with the length of what was just measured, it says what disturbed it, or "". Work of
+    others on cores that are not measured counts too, but less: it takes caches and clocks.
     """
 
-    def __init__(self, tolerance: float = 0.1) -> None:
-        self.tolerance = tolerance
-        self._last = (steal_ms(), queued_ms())
+    def __init__(self, tolerance: float = 0.1, beside: float = 0.35) -> None:
+        self.tolerance = {
+            "hypervisor": tolerance,
+            "waiting for a core": tolerance,
+            "other processes": beside,
+        }
+        self._last = self._now()
 
     def __call__(self, ms: float) -> str:
-        now = (steal_ms(), queued_ms())
-        lost = [max(0.0, b - a) for a, b in zip(self._last, now, strict=True)]
+        now = self._now()
+        lost = {name: max(0.0, now[name] - before) for name, before in self._last.items()}
         self._last = now
-        for name, part in zip(("hypervisor", "other processes"), lost, strict=True):
-            if part > self.tolerance * ms:
+        for name, part in lost.items():
+            # the kernel counts in steps of 10 ms
+            least = 30.0 if name == "other processes" else 0.0
+            if part > max(least, self.tolerance[name] * ms):
                 return f"{name} took {part:.1f} ms of {ms:.0f} ms"
         return ""
+
+    @staticmethod
+    def _now() -> dict[str, float]:
+        return {
+            "hypervisor": steal_ms(),
+            "waiting for a core": queued_ms(),
+            "other processes": foreign_ms(),
+        }
 
 
 def _cpuinfo(key: str) -> str:

@@ -1,22 +1,26 @@
 """The measurement protocol: interleaved passes, a sentinel, and rejection of what was disturbed.
 
 Models of a session are measured in fresh random order each pass, so that drift does not favour
-any of them. A sentinel model is measured every tenth slot; where it is off, the models beside it
-were disturbed and are measured again. What stays disturbed is flagged, and keeps its numbers.
-Knows nothing of runtimes, tables and clocks.
+any of them; every so many slots is a sentinel's, the same model in all sessions. How fast the
+machine was is read off all rounds together (`profiler.drift`). Rounds taken while it was off its
+usual, or while others took CPU time, are measured again in passes of their own at the end: while a
+disturbance lasts, a repeat is disturbed too. What stays disturbed is flagged, and keeps its
+numbers. Knows nothing of runtimes, tables and clocks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from statistics import median
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from latency_tables.table import Measurement
 from profiler.backend import Runner
+from profiler.drift import Drift, drift
 from profiler.machine import Contention
+from profiler.protocol import Protocol
 from profiler.rounds import Round, take_round, warm_up
 from profiler.stats import measurement
 
@@ -25,55 +29,15 @@ Watch = Callable[[float], str]
 """Called after what took that many ms: says what disturbed it since the last call, or ""."""
 
 UNSTABLE = "unstable"
+SENTINEL = "sentinel"
+MANY = 0.2
+"""A model is unstable if a larger share of the rounds that count was disturbed."""
+USUAL = 0.25
+"""This quantile of the levels is the machine's usual: disturbances only ever add time."""
 
 
 def quiet(done: int, total: int, note: str) -> None:
     """The default progress: says nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Protocol:
-    """How models are measured.
-
-    Attributes:
-        rounds: passes over all models; 5 for table points, 11 for finalists, 21 for an A/B.
-        iterations: least runs of a round.
-        round_ms: least length of a round.
-        warmup_ms: least warm-up of the device, spent on the sentinel.
-        warmup_cap_ms: where that warm-up ends even if it has not settled.
-        model_cap_ms: the same for each model, which is warmed up once per session.
-        agreement: the last three chunks of a warm-up agree within this.
-        tolerance: how far the sentinel may be off its running median.
-        memory: sentinel visits that the running median looks back on.
-        sentinel_every: one slot in this many is the sentinel's.
-        repeats: how often a disturbed segment is measured again.
-        seed: of the orders.
-    """
-
-    rounds: int = 5
-    iterations: int = 10
-    round_ms: float = 10.0
-    warmup_ms: float = 200.0
-    warmup_cap_ms: float = 10_000.0
-    model_cap_ms: float = 50.0
-    agreement: float = 0.01
-    tolerance: float = 0.03
-    memory: int = 51
-    sentinel_every: int = 10
-    repeats: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, least in (("rounds", 1), ("iterations", 1), ("memory", 1), ("repeats", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be >= {least}, but got {getattr(self, name)}")
-        if self.sentinel_every < 2:
-            raise ValueError(f"sentinel_every must be >= 2, but got {self.sentinel_every}")
-        if self.tolerance <= 0 or self.agreement <= 0:
-            raise ValueError(
-                "tolerance and agreement must be > 0, "
-                f"but got {self.tolerance} and {self.agreement}"
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,16 +49,22 @@ class Session:
         minima: each round's fastest chunk, in the same order.
         rejected: rounds [ms] that were measured again because of a disturbance.
         sentinel: its median at each visit, in order.
+        level: the sentinel's median over the visits that count, in ms.
         disturbances: what was seen, in order.
+        disturbed: share of all rounds taken that were disturbed.
         settled: the device's warm-up agreed before its cap.
+        huge_pages: share of the measuring process's memory in huge pages, where known.
     """
 
     measurements: Mapping[str, Measurement]
     minima: Mapping[str, tuple[float, ...]]
     rejected: Mapping[str, tuple[float, ...]]
     sentinel: tuple[float, ...]
+    level: float
     disturbances: tuple[str, ...]
+    disturbed: float
     settled: bool
+    huge_pages: float | None = None
 
 
 def measure(
@@ -104,38 +74,44 @@ def measure(
     progress: Progress = quiet,
     *,
     watch: Watch | None = None,
-    history: Sequence[float] = (),
     warm: bool = False,
 ) -> Session:
     """Measures `models` against each other.
 
     Args:
         watch: what else can tell a disturbance; by default CPU time lost to others.
-        history: sentinel visits of earlier sessions on the same target, oldest first.
         warm: the device has just been measuring, and needs no long warm-up.
+
+    Raises:
+        ValueError: no model, or one named like the sentinel.
     """
-    run = _Run(protocol, sentinel, watch or Contention(), list(history))
-    run.warm(models, device_too=not warm)
-    rng = np.random.default_rng(protocol.seed)
-    names, span = sorted(models), protocol.sentinel_every - 1
-    total = protocol.rounds * len(names)
+    if not models or SENTINEL in models:
+        raise ValueError(f"models must be at least 1, none called {SENTINEL!r}, got {list(models)}")
+    run = _Run(protocol, sentinel, models, watch or Contention(), progress)
+    run.warm(device_too=not warm)
+    names = sorted(models)
     for number in range(protocol.rounds):
-        order = [names[i] for i in rng.permutation(len(names))]
-        for start in range(0, len(order), span):
-            segment = order[start : start + span]
-            run.segment({name: models[name] for name in segment})
-            done = number * len(names) + start + len(segment)
-            progress(done, total, f"pass {number + 1} of {protocol.rounds}")
-    return run.session(names, len(history))
+        run.one_pass([(name, number) for name in names], f"pass {number + 1} of {protocol.rounds}")
+    for _ in range(protocol.repeats):
+        again = run.set_aside()
+        if not again:
+            break
+        run.one_pass(again, f"{len(again)} disturbed rounds again")
+    return run.session(names)
+
+
+Key = tuple[str, int]
+"""A model and the pass that a round stands for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Attempt:
-    """A segment measured once, and how far the worse of its two sentinel visits was off."""
+class _Slot:
+    """A round, when it was taken, and what disturbed it from outside."""
 
-    taken: Mapping[str, Round]
-    off: float
-    calm: bool
+    key: Key
+    at_ms: float
+    taken: Round
+    noise: bool
 
 
 @dataclass
@@ -144,89 +120,127 @@ class _Run:
 
     protocol: Protocol
     sentinel: Runner
+    models: Mapping[str, Runner]
     watch: Watch
-    visits: list[float]
+    progress: Progress
+    now_ms: float = 0.0
     settled: bool = True
     run_ms: dict[str, float] = field(default_factory=dict)
-    sentinel_ms: float = 0.0
-    off: float = 0.0
-    rounds: dict[str, list[Round]] = field(default_factory=dict)
+    slots: list[_Slot] = field(default_factory=list)
+    counting: dict[Key, int] = field(default_factory=dict)
     rejected: dict[str, list[float]] = field(default_factory=dict)
-    unstable: set[str] = field(default_factory=set)
-    disturbances: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    rng: np.random.Generator = field(init=False)
+    visits: int = 0
+    regular: int = 0
 
-    def warm(self, models: Mapping[str, Runner], *, device_too: bool) -> None:
+    def __post_init__(self) -> None:
+        self.rng = np.random.default_rng(self.protocol.seed)
+
+    def warm(self, *, device_too: bool) -> None:
         p = self.protocol
-        device = warm_up(
-            self.sentinel,
-            p.warmup_ms if device_too else 0.0,
-            p.warmup_cap_ms if device_too else p.model_cap_ms,
-            p.agreement,
-        )
+        least, cap = (p.warmup_ms, p.warmup_cap_ms) if device_too else (0.0, p.model_cap_ms)
+        device = warm_up(self.sentinel, least, cap, p.agreement)
         self.settled = device.settled or not device_too
-        self.sentinel_ms = device.run_ms
-        for name, runner in models.items():
+        self.run_ms[SENTINEL] = device.run_ms
+        for name, runner in self.models.items():
             self.run_ms[name] = warm_up(runner, 0.0, p.model_cap_ms, p.agreement).run_ms
-        self.visit()
         self.watch(1.0)
 
-    def visit(self) -> float:
-        """Measures the sentinel, judges it against its running median, returns the ms spent."""
-        p = self.protocol
-        found = take_round(self.sentinel, self.sentinel_ms, p.iterations, p.round_ms)
-        self.visits.append(found.median)
-        usual = median(self.visits[-p.memory :])
-        self.off = abs(found.median / usual - 1)
-        if self.off > p.tolerance:
-            self.disturbances.append(f"sentinel {found.median:.4g} ms, usually {usual:.4g} ms")
-        return found.total_ms
+    def one_pass(self, keys: Sequence[Key], note: str) -> None:
+        """Takes these rounds in random order, with the sentinel every so many slots."""
+        order = [keys[i] for i in self.rng.permutation(len(keys))]
+        span = self.protocol.sentinel_every - 1
+        total = self.protocol.rounds * len(self.models)
+        for start in range(0, len(order), span):
+            segment = [self._visit(), *order[start : start + span]]
+            first, began = len(self.slots), self.now_ms
+            for key in segment:
+                self._take(key)
+            if noise := self.watch(self.now_ms - began):
+                self.notes.append(noise)
+                self._disturbed_since(first)
+            self.progress(min(total, len(self.counting) - self.visits), total, note)
 
-    def segment(self, models: Mapping[str, Runner]) -> None:
-        """Measures a few models between two sentinel visits, again if they were disturbed.
+    def _visit(self) -> Key:
+        self.visits += 1
+        return (SENTINEL, self.visits)
 
-        Of attempts that were all disturbed, the one with the sentinel nearest its usual is kept.
-        """
-        attempts: list[_Attempt] = []
-        for _ in range(self.protocol.repeats + 1):
-            if attempts and self.off > self.protocol.tolerance:
-                self.visit()
-                self.watch(1.0)
-            attempts.append(self._attempt(models))
-            if attempts[-1].calm:
-                break
-        kept = min(attempts, key=lambda attempt: (not attempt.calm, attempt.off))
-        for name, found in kept.taken.items():
-            self.rounds.setdefault(name, []).append(found)
-        for attempt in attempts:
-            for name, found in attempt.taken.items() if attempt is not kept else ():
-                self.rejected.setdefault(name, []).append(found.median)
-        if not kept.calm:
-            self.unstable.update(kept.taken)
+    def _take(self, key: Key) -> None:
+        name, p = key[0], self.protocol
+        runner = self.sentinel if name == SENTINEL else self.models[name]
+        taken = take_round(runner, self.run_ms[name], p.iterations, p.round_ms)
+        self.counting[key] = len(self.slots)
+        at = self.now_ms + taken.total_ms / 2
+        self.slots.append(_Slot(key=key, at_ms=at, taken=taken, noise=False))
+        self.now_ms += taken.total_ms
 
-    def _attempt(self, models: Mapping[str, Runner]) -> _Attempt:
-        p, before = self.protocol, self.off
-        taken = {
-            name: take_round(runner, self.run_ms[name], p.iterations, p.round_ms)
-            for name, runner in models.items()
+    def _disturbed_since(self, first: int) -> None:
+        for index in range(first, len(self.slots)):
+            slot = self.slots[index]
+            self.slots[index] = _Slot(key=slot.key, at_ms=slot.at_ms, taken=slot.taken, noise=True)
+
+    def drift(self) -> Drift:
+        """The machine's level at each slot, 1 being its usual in the regular passes."""
+        found = drift(
+            [slot.key[0] for slot in self.slots],
+            [slot.taken.median for slot in self.slots],
+            [slot.at_ms for slot in self.slots],
+        )
+        regular = slice(0, self.regular or len(self.slots))
+        return replace(
+            found,
+            levels=found.levels / np.quantile(found.levels[regular], USUAL),
+            nearby=found.nearby / np.quantile(found.nearby[regular], USUAL),
+        )
+
+    def disturbed(self, level: Drift) -> npt.NDArray[np.bool_]:
+        """Which slots do not count, [slots]."""
+        seen = np.maximum(np.abs(level.nearby - 1), np.abs(level.levels - 1))
+        noise = np.array([slot.noise for slot in self.slots])
+        off: npt.NDArray[np.bool_] = (seen > self.protocol.tolerance) | noise
+        return off
+
+    def set_aside(self) -> list[Key]:
+        """Rounds of models that count and should not; they are to be taken again."""
+        self.regular = self.regular or len(self.slots)
+        level = self.drift()
+        bad = self.disturbed(level)
+        keys = [k for k, i in self.counting.items() if k[0] != SENTINEL and bad[i]]
+        if not keys:
+            return []
+        worst = max(float(abs(level.nearby[self.counting[key]] - 1)) for key in keys)
+        self.notes.append(
+            f"{len(keys)} rounds taken while the machine was up to {100 * worst:.1f} % off"
+        )
+        for key in keys:
+            self.rejected.setdefault(key[0], []).append(self.slots[self.counting[key]].taken.median)
+        return keys
+
+    def session(self, names: Sequence[str]) -> Session:
+        level = self.drift()
+        bad, levels = self.disturbed(level), level.levels
+        by_name = {
+            name: [self.counting[(name, number)] for number in range(self.protocol.rounds)]
+            for name in names
         }
-        spent = sum(found.total_ms for found in taken.values()) + self.visit()
-        if noise := self.watch(spent):
-            self.disturbances.append(noise)
-        off = max(before, self.off)
-        return _Attempt(taken=taken, off=off, calm=off <= p.tolerance and not noise)
-
-    def session(self, names: Sequence[str], known: int) -> Session:
+        visits = [i for i, slot in enumerate(self.slots) if slot.key[0] == SENTINEL]
+        calm = [i for i in visits if not bad[i]] or visits
+        scale = levels if self.protocol.correct else np.ones(len(levels))
         return Session(
             measurements={
                 name: measurement(
-                    [found.median for found in self.rounds[name]],
-                    (UNSTABLE,) if name in self.unstable else (),
+                    [self.slots[i].taken.median for i in indices],
+                    (UNSTABLE,) if bad[indices].mean() > MANY else (),
+                    levels=[float(scale[i]) for i in indices],
                 )
-                for name in names
+                for name, indices in by_name.items()
             },
-            minima={name: tuple(f.minimum for f in self.rounds[name]) for name in names},
+            minima={n: tuple(self.slots[i].taken.minimum for i in by_name[n]) for n in names},
             rejected={name: tuple(values) for name, values in self.rejected.items()},
-            sentinel=tuple(self.visits[known:]),
-            disturbances=tuple(self.disturbances),
+            sentinel=tuple(self.slots[i].taken.median for i in visits),
+            level=float(np.median([self.slots[i].taken.median / scale[i] for i in calm])),
+            disturbances=tuple(self.notes),
+            disturbed=float(bad.mean()),
             settled=self.settled,
         )

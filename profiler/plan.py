@@ -1,150 +1,153 @@
-"""Which shapes and networks to measure for a search space.
+"""`Planner`: which shapes, chains and networks to measure next, given what was measured.
 
-Per distinct geometry: fine sweeps of each width with the others dense, because stairs are seen
-along one axis only; random interior points, because the widths interact; and the two corners.
-Whole networks calibrate and judge the prediction, spread over the range of MACs and also off
-the grid that hardware likes. Measures nothing; every draw comes from the seed.
+Coarse points first: the corners, a few widths along every axis, random interior points. Then
+bisection where neighbours along an axis differ most, until the steps lie between two neighbouring
+widths, and every width around the steepest one. Then random points where models fitted to parts of
+the rows disagree, until left-out rows are predicted within the wanted error. Measures nothing; the
+same rows and the same seed give the same answer, so an interrupted plan continues.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 
-from profiler.plan_networks import draw_networks
+from latency_tables.table import Measurement, Role
+from profiler.bisect import edges_wanted
+from profiler.doubt import Doubt
+from profiler.families import Family, families
+from profiler.plan_networks import draw_chains, draw_networks
 from profiler.sweep import moved
 from supernet.config import ChannelConfig, ConfigError
 from supernet.shapes import BlockShape, Shape
 from supernet.space import SearchSpace
 
-Role = Literal["fit", "held-out"]
+Rows = Mapping[Shape, Measurement]
 
-INNER_SHARE, OUTER_SHARE = 0.35, 0.2
-"""Parts of a geometry's points spent on the inner sweeps, and on those of cin and cout."""
+COARSE = (7, 5)
+"""Widths of a coarse sweep of the first axis, and of the others."""
+FEWEST = 5
+"""Of the first axis, however few points there are: fewer show no stairs."""
+SWEEPS_SHARE = 0.5
+"""Of a geometry's points, what coarse sweeps and bisection may take."""
+INTERIOR_SHARE = 0.25
+"""And what is drawn at random before any model is fitted."""
+FILL = 12
+"""Points of a geometry added at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What to measure, in no particular order; the same seed gives the same plan."""
+class Goals:
+    """How much to measure.
 
-    shapes: tuple[Shape, ...]
-    networks: tuple[tuple[ChannelConfig, Role], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Family:
-    """All a space allows of one geometry: its dense shape, and widths per axis, ascending."""
-
-    dense: Shape
-    choices: dict[str, list[int]]
-
-
-def plan(
-    space: SearchSpace,
-    points_per_geometry: int = 50,
-    networks_fit: int = 20,
-    networks_held_out: int = 30,
-    seed: int = 0,
-) -> Plan:
-    """The plan of a table for `space`.
-
-    Args:
-        points_per_geometry: shapes per distinct bottleneck; fewer where the space has fewer,
-            and for the stem and the head, which have one width.
-
-    Raises:
-        ConfigError: fewer than 2 points, or a negative number of networks.
+    Attributes:
+        points_per_geometry: most shapes per distinct bottleneck; a third of it for stem and head.
+        target_error_percent: mean error of left-out rows at which a geometry has enough points.
+        chains: bottlenecks measured behind each other.
+        networks_fit, networks_held_out: whole networks.
     """
-    if points_per_geometry < 2 or networks_fit < 0 or networks_held_out < 0:
-        raise ConfigError(
-            "points_per_geometry >= 2 and networks >= 0 must hold, "
-            f"but got {points_per_geometry}, {networks_fit} and {networks_held_out}"
-        )
-    rng = np.random.default_rng(seed)
-    shapes: dict[Shape, None] = {}
-    for family in _families(space):
-        shapes.update(dict.fromkeys(_points(family, points_per_geometry, space.tied, rng)))
-    fit = draw_networks(space, networks_fit, rng)
-    held_out = draw_networks(space, networks_held_out, rng, taken=fit)
-    roles: list[tuple[ChannelConfig, Role]] = [(config, "fit") for config in fit]
-    roles.extend((config, "held-out") for config in held_out)
-    return Plan(shapes=tuple(shapes), networks=tuple(roles))
+
+    points_per_geometry: int = 150
+    target_error_percent: float = 2.5
+    chains: int = 60
+    networks_fit: int = 100
+    networks_held_out: int = 40
+
+    def __post_init__(self) -> None:
+        counts = (self.chains, self.networks_fit, self.networks_held_out)
+        if self.points_per_geometry < 2 or min(counts) < 0 or self.target_error_percent <= 0:
+            raise ConfigError(
+                "points_per_geometry >= 2, chains and networks >= 0, and target_error_percent > 0 "
+                f"must hold, but got {self}"
+            )
 
 
-def _families(space: SearchSpace) -> list[_Family]:
-    """One per distinct geometry, in network order."""
-    families: dict[str, _Family] = {}
-    widths = dict(zip(space.names, space.choices, strict=True))
-    for shape, genes in zip(
-        space.network.shapes(space.network.dense()), _genes(space), strict=True
-    ):
-        family = families.setdefault(
-            shape.geometry, _Family(shape, {axis: [] for axis in shape.axes})
-        )
-        for axis, gene in zip(shape.axes, genes, strict=True):
-            known = family.choices[axis]
-            known[:] = sorted({*known, *(w for w in widths[gene] if w)})
-    return [
-        _Family(_largest(family.dense, family.choices), family.choices)
-        for family in families.values()
-    ]
+class Planner:
+    """Asks for shapes until none is wanted; chains and networks are known from the start.
+
+    Attributes:
+        chains: bottlenecks to measure behind each other.
+        networks: whole networks with their roles.
+    """
+
+    def __init__(self, space: SearchSpace, goals: Goals | None = None, seed: int = 0) -> None:
+        self.goals = goals or Goals()
+        self.seed = seed
+        self.families = families(space)
+        rng = np.random.default_rng(seed)
+        self._coarse = {f.dense.geometry: self._first(f, rng) for f in self.families}
+        fit = draw_networks(space, self.goals.networks_fit, rng)
+        held_out = draw_networks(space, self.goals.networks_held_out, rng, taken=fit)
+        roles: list[tuple[ChannelConfig, Role]] = [(config, "fit") for config in fit]
+        roles.extend((config, "held-out") for config in held_out)
+        self.networks = tuple(roles)
+        self.chains = tuple(draw_chains(space, self.goals.chains, rng))
+
+    def most(self, family: Family) -> int:
+        """Points that a geometry may take."""
+        block = isinstance(family.dense, BlockShape)
+        return max(2, self.goals.points_per_geometry // (1 if block else 3))
+
+    @property
+    def total(self) -> int:
+        """Points at most, without chains and networks."""
+        return sum(self.most(family) for family in self.families)
+
+    def next(self, rows: Rows) -> list[Shape]:
+        """Shapes to measure now; none when all goals are met."""
+        for ask in (self._missing, self._bisection, self._filling):
+            if wanted := list(ask(rows)):
+                return wanted
+        return []
+
+    def _first(self, family: Family, rng: np.random.Generator) -> list[Shape]:
+        most = self.most(family)
+        found = dict.fromkeys(family.corners())
+        share = int(SWEEPS_SHARE * most / len(family.sweeps))
+        for axis in family.sweeps:
+            first = axis == family.sweeps[0]
+            wanted = max(FEWEST, min(COARSE[0], share)) if first else min(COARSE[1], share)
+            widths = spread(family.widths(axis), wanted, rng)
+            found.update(dict.fromkeys(moved(family.dense, axis, w) for w in widths))
+        drawn = family.draw(round(INTERIOR_SHARE * most), rng)
+        return list(dict.fromkeys([*found, *drawn]))[:most]
+
+    def _missing(self, rows: Rows) -> Iterator[Shape]:
+        for wanted in self._coarse.values():
+            yield from (shape for shape in wanted if shape not in rows)
+
+    def _bisection(self, rows: Rows) -> Iterator[Shape]:
+        for family in self.families:
+            known = _of(rows, family)
+            left = int((SWEEPS_SHARE + INTERIOR_SHARE) * self.most(family)) - len(known)
+            left = min(left, self.most(family) - len(known))
+            wanted = list(dict.fromkeys(edges_wanted(family, known)))
+            yield from wanted[: max(0, left)]
+
+    def _filling(self, rows: Rows) -> Iterator[Shape]:
+        doubt: Doubt | None = None
+        for number, family in enumerate(self.families):
+            known = _of(rows, family)
+            left = self.most(family) - len(known)
+            if left <= 0:
+                continue
+            doubt = doubt or Doubt(rows)
+            if doubt.error_percent(family.dense.geometry) <= self.goals.target_error_percent:
+                continue
+            rng = np.random.default_rng([self.seed, number, len(known)])
+            fresh = [s for s in dict.fromkeys(family.draw(20 * FILL, rng)) if s not in known]
+            yield from doubt.most_doubtful(fresh, min(FILL, left))
 
 
-def _genes(space: SearchSpace) -> Iterator[tuple[str, ...]]:
-    """Per shape of the dense network, the gene of each of its axes."""
-    stages = [f"stage{s + 1}" for s in range(len(space.network.depths))]
-    yield ("stem",)
-    for stage, index in space.network.positions():
-        before = ("stem", *stages)[stage] if index == 0 else stages[stage]
-        block = f"{stage + 1}.{index}"
-        inner = (block, block) if space.tied else (f"{block}.w1", f"{block}.w2")
-        yield (before, *inner, stages[stage])
-    yield (stages[-1],)
+def _of(rows: Rows, family: Family) -> dict[Shape, Measurement]:
+    geometry = family.dense.geometry
+    return {shape: row for shape, row in rows.items() if shape.geometry == geometry}
 
 
-def _points(family: _Family, count: int, tied: bool, rng: np.random.Generator) -> list[Shape]:
-    """About `count` distinct shapes, at most as many as the family has."""
-    dense, choices = family.dense, family.choices
-    if not isinstance(dense, BlockShape):
-        ((axis, widths),) = choices.items()
-        return [moved(dense, axis, w) for w in _spread(widths, max(2, count // 3), rng)]
-    smallest: Shape = dense
-    for axis, widths in choices.items():
-        smallest = moved(smallest, axis, widths[0])
-    found = dict.fromkeys([dense, smallest])
-    inner = ["w"] if tied else ["w1", "w2"]
-    outer = ["cout"] if dense.shortcut == "identity" else ["cin", "cout"]
-    for names, share in ((inner, INNER_SHARE), (outer, OUTER_SHARE)):
-        for axis in names:
-            widths = choices["w1" if axis == "w" else axis]
-            kept = _spread(widths, round(share * count / len(names)), rng)
-            found.update(dict.fromkeys(moved(dense, axis, width) for width in kept))
-    axes = {axis: choices["w1" if axis == "w" else axis] for axis in (*inner, *outer)}
-    for _ in range(20):  # duplicates make a round of draws fall short; a small space ends early
-        missing = count - len(found)
-        if missing <= 0:
-            break
-        found.update(dict.fromkeys(_interior(dense, axes, missing, rng)))
-    return list(found)[: max(count, 2)]
-
-
-def _interior(
-    dense: Shape, axes: dict[str, list[int]], count: int, rng: np.random.Generator
-) -> list[Shape]:
-    """A Latin hypercube over the choices of the axes (McKay, Beckman and Conover 1979)."""
-    shapes = [dense] * count
-    for axis, widths in axes.items():
-        places = (rng.permutation(count) + rng.random(count)) / count
-        drawn = [widths[int(place * len(widths))] for place in places]
-        shapes = [moved(shape, axis, w) for shape, w in zip(shapes, drawn, strict=True)]
-    return shapes
-
-
-def _spread(widths: Sequence[int], count: int, rng: np.random.Generator) -> list[int]:
+def spread(widths: Sequence[int], count: int, rng: np.random.Generator) -> list[int]:
     """Up to `count` of the widths: both ends, and a random one from each equal part between.
 
     Random, because equal steps would see stairs only at multiples of the step.
@@ -154,9 +157,3 @@ def _spread(widths: Sequence[int], count: int, rng: np.random.Generator) -> list
     bounds = np.linspace(1, len(widths) - 1, max(count, 2) - 1).round().astype(int)
     middle = [int(rng.integers(a, b)) for a, b in pairwise(bounds)]
     return [widths[0], *(widths[i] for i in middle), widths[-1]]
-
-
-def _largest(shape: Shape, choices: dict[str, list[int]]) -> Shape:
-    for axis, widths in choices.items():
-        shape = moved(shape, axis, widths[-1])
-    return shape

@@ -59,12 +59,35 @@ def paired_ratio(a: Sequence[float], b: Sequence[float], seed: int = 0) -> Inter
     return interval([x / y for x, y in zip(a, b, strict=True)], seed)
 
 
-def measurement(rounds: Sequence[float], flags: Sequence[str] = (), seed: int = 0) -> Measurement:
-    """The rounds' medians [ms] of one model, summed up as a table row."""
-    found = interval(rounds, seed)
+def measurement(
+    rounds: Sequence[float],
+    flags: Sequence[str] = (),
+    seed: int = 0,
+    *,
+    levels: Sequence[float] = (),
+) -> Measurement:
+    """The rounds' medians [ms] of one model, summed up as a table row.
+
+    Args:
+        levels: how slow the machine was during each round, 1 being its usual; the figures are
+            those of the rounds divided by them. As many as rounds, or none.
+    """
+    kept, scale = [_short(value) for value in rounds], [_short(level) for level in levels]
+    adjusted = [r / level for r, level in zip(kept, scale, strict=True)] if scale else kept
+    found = interval(adjusted, seed)
     return Measurement(
-        median=found.median, lo=found.lo, hi=found.hi, rounds=tuple(rounds), flags=tuple(flags)
+        median=_short(found.median),
+        lo=_short(found.lo),
+        hi=_short(found.hi),
+        rounds=tuple(kept),
+        levels=tuple(scale),
+        flags=tuple(flags),
     )
+
+
+def _short(value: float) -> float:
+    """Six digits: more than any clock tells, and a third of the file."""
+    return float(f"{value:.6g}")
 
 
 @lru_cache(maxsize=16)

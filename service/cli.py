@@ -89,7 +89,9 @@ def price(
     config: Annotated[
         str, typer.Option(help="Config file (JSON), or resnet50, resnet101, resnet152.")
     ],
-    table: Annotated[Path | None, typer.Option(help="Latency table to price with.")] = None,
+    table: Annotated[
+        str | None, typer.Option(help="Latency table to price with: a file, or a shipped one.")
+    ] = None,
     job: Annotated[
         Path | None, typer.Option(help="Take the network (stem, resolution ...) from this job.")
     ] = None,
@@ -105,15 +107,13 @@ def price(
     typer.echo(f"MACs    {result['macs']:>16,}   multiply-adds of convolutions and fc")
     typer.echo(f"params  {result['params']:>16,}")
     if latency := result.get("latency_ms"):
-        held = result["held_out"]
+        from service.table_view import held_out_in_words
+
         typer.echo(
-            f"latency {latency['predicted']:>13.3f} ms   upper bound {latency['upper']:.3f} ms, "
-            f"{result['target']}"
+            f"latency {latency['predicted']:>13.3f} ms   upper bound {latency['upper']:.3f} ms "
+            f"(holds for {result['bound']['coverage']:.0%}), {result['target']}"
         )
-        typer.echo(
-            f"        the table predicts {held['points']} networks it never saw with "
-            f"{held['mape_percent']:.1f} % mean error"
-        )
+        typer.echo(f"        {held_out_in_words(result['held_out'])}")
 
 
 @app.command()
@@ -135,7 +135,7 @@ def profile(
     precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
     batch: Annotated[int, typer.Option(min=1)] = 1,
     threads: Annotated[int, typer.Option(min=1)] = 1,
-    rounds: Annotated[int, typer.Option(help="Interleaved passes.", min=3)] = 240,
+    rounds: Annotated[int, typer.Option(help="Interleaved passes.", min=3)] = 60,
     out_file: Annotated[
         Path | None, typer.Option("--out", help="Write the measured rows as a table.")
     ] = None,
@@ -150,7 +150,7 @@ def profile(
         raise staircase.StaircaseError("give either a job file or --block, and not both")
     if job is not None:
         _, folder = job_folder(job, runs, "profile")
-        cli_table.show(folder / "profile" / "table.json", json_=json_)
+        cli_table.show(str(folder / "profile" / "table.json"), json_=json_)
         return
     measured = staircase.measure(
         staircase.Request(

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from profiler import backend as backends
-from profiler import machine
+from profiler import machine, memory
 from search import searcher
 from service.spec import JobSpec
 from training import data
@@ -23,6 +23,7 @@ def examine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
+        "memory": memory.description(),
         "backends": {name: backends.load(name).unavailable() for name in backends.names()},
         "cuda": _cuda(),
         "tensorrt": _installed("tensorrt"),
@@ -70,6 +71,7 @@ def render(findings: dict[str, Any], lacks: list[str]) -> Table:
     """The findings for a terminal."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row("CPU", f"{findings['cpu']}, {findings['cores']} cores, {findings['isa']}")
+    table.add_row("memory", f"measuring processes get {findings['memory']}")
     table.add_row("CUDA", findings["cuda"] or "no NVIDIA driver")
     table.add_row("TensorRT", findings["tensorrt"] or "not installed")
     for name, reason in findings["backends"].items():

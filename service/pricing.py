@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from service.plain import plain
 from service.spec import load
 from supernet.arithmetic import count
 from supernet.config import ChannelConfig, ConfigError
@@ -24,18 +25,18 @@ def read_config(path: Path) -> ChannelConfig:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def price(config: str, table: Path | None, job: Path | None) -> dict[str, Any]:
+def price(config: str, table: str | None, job: Path | None) -> dict[str, Any]:
     """The priced config as JSON-able data.
 
     Args:
         config: a file, or the name of a dense network.
-        table: prices latency; its network is used.
+        table: a file or the name of a shipped table; prices latency, its network is used.
         job: gives the network where no table does.
     """
-    from latency_tables.table import LatencyTable
+    from latency_tables.shipped import load as load_table
 
     network = NetworkSpec()
-    measured = LatencyTable.load(table) if table is not None else None
+    measured = load_table(table) if table is not None else None
     if measured is not None:
         network = measured.network
     elif job is not None:
@@ -57,7 +58,9 @@ def price(config: str, table: Path | None, job: Path | None) -> dict[str, Any]:
         prediction = predictor.config(wanted)
         result["latency_ms"] = {"predicted": prediction.predicted, "upper": prediction.upper}
         result["target"] = str(measured.target)
-        result["held_out"] = asdict(predictor.held_out)
+        result["held_out"] = plain(asdict(predictor.held_out))
+        result["bound"] = asdict(predictor.bound)
+        result["fingerprint"] = measured.fingerprint
     return result
 
 

@@ -11,6 +11,7 @@ from plotly.offline import get_plotlyjs
 from latency_tables.drawing_html import networks_figure, stairs_figure
 from latency_tables.plots import cases
 from latency_tables.predict import Predictor
+from latency_tables.table import LatencyTable, MissingShapeError
 from service import report_figures as figures
 from service.job import Job
 
@@ -32,7 +33,7 @@ def render(job: Job, report: dict[str, Any]) -> str:
         ("Predicted against measured", predicted, _PREDICTED),
         ("Training", figures.training(job), _TRAINING),
         ("Supernet", figures.supernet(job), _SUPERNET),
-        ("Stairs", stairs_figure(cases(table), ""), _STAIRS),
+        *_stairs(table),
     ]
     environment = Environment(
         loader=PackageLoader("service"), autoescape=True, undefined=StrictUndefined
@@ -45,6 +46,14 @@ def render(job: Job, report: dict[str, Any]) -> str:
         target=str(table.target),
         plotly=get_plotlyjs(),
     )
+
+
+def _stairs(table: LatencyTable) -> list[tuple[str, go.Figure, str]]:
+    """The stairs' section; none where the table has no sweep long enough."""
+    try:
+        return [("Stairs", stairs_figure(cases(table), ""), _STAIRS)]
+    except MissingShapeError:
+        return []
 
 
 def _html(figure: go.Figure) -> str:

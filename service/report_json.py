@@ -73,7 +73,7 @@ def _entry(
     measured, dense = measurements[name], measurements["dense"]
     predicted = predictor.config(config)
     costs = {"macs": macs, "params": params}
-    ratio = paired_ratio(measured.rounds, dense.rounds)
+    ratio = paired_ratio(measured.adjusted, dense.adjusted)
     return {
         "name": name,
         "config": config.to_json(),

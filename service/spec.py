@@ -15,9 +15,12 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from service.yaml_text import MOST, read
 from supernet.network import NetworkSpec
 from supernet.space import SearchSpace
 from training.recipe import Recipe, SupernetRecipe
+
+LONGEST = 300  # characters of a value or reason that an error repeats
 
 
 class SpecError(ValueError):
@@ -89,10 +92,15 @@ class ProfileSpec(_Part):
 
     table: Path | None = None
     """A table file measured before on this target; nothing is measured then."""
-    points_per_geometry: int = Field(default=40, ge=8)
-    networks_fit: int = Field(default=20, ge=5)
-    networks_held_out: int = Field(default=30, ge=5)
-    rounds: int = Field(default=5, ge=3)
+    points_per_geometry: int = Field(default=150, ge=8)
+    """Most shapes per bottleneck geometry; measuring ends before where the error allows it."""
+    target_error_percent: float = Field(default=2.5, gt=0)
+    """Mean error of left-out rows at which a geometry has enough points."""
+    chains: int = Field(default=60, ge=0)
+    """Bottlenecks measured behind each other, which tell what isolation adds."""
+    networks_fit: int = Field(default=100, ge=5)
+    networks_held_out: int = Field(default=40, ge=5)
+    rounds: int = Field(default=11, ge=3)
 
 
 class Limits(_Part):
@@ -205,31 +213,39 @@ def parse(text: str, source: str = "job") -> JobSpec:
         SpecError: see the module.
     """
     try:
-        data = yaml.safe_load(text)
+        data = read(text)
         # Strict JSON mode: "8" is no number, yet a list is a tuple.
         return JobSpec.model_validate_json(json.dumps(data))
-    except (yaml.YAMLError, TypeError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise SpecError(f"{source}: not a YAML document of plain values: {reason}") from None
     except ValidationError as error:
         raise SpecError(f"{source}: {_first(error)}") from None
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
+        reason = _short(" ".join(str(error)[:LONGEST].split()))
+        raise SpecError(f"{source}: not a YAML document of plain values: {reason}") from None
 
 
 def load(path: Path) -> JobSpec:
     """Reads a job file; see `parse`."""
     try:
+        if path.stat().st_size > 4 * MOST:
+            raise SpecError(f"{path}: a job has at most {MOST} characters")
         return parse(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: cannot be read: {error}") from None
+
+
+def _short(text: str) -> str:
+    """One line of at most `LONGEST` characters."""
+    line = " ".join(text[: LONGEST + 1].split())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]} ..."
 
 
 def _first(error: ValidationError) -> str:
     """The first broken rule in one line, and how many more there are."""
     problems = error.errors(include_url=False)
     first = problems[0]
-    field = ".".join(str(part) for part in first["loc"]) or "job"
-    message = first["msg"].removeprefix("Value error, ")
-    got = "" if isinstance(first["input"], dict) else f", got {first['input']!r}"
+    field = _short(".".join(str(part) for part in first["loc"])) or "job"
+    message = _short(first["msg"].removeprefix("Value error, "))
+    got = "" if isinstance(first["input"], dict) else f", got {_short(repr(first['input']))}"
     if first["type"] == "extra_forbidden":
         message, got = f"unknown key; valid: {_valid_keys(first['loc'])}", ""
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from latency_tables.sweeps import sweep as sweep_of
 from latency_tables.table import LatencyTable, Measurement
 from profiler.backend import BackendError, load
 from profiler.collect import compare
-from profiler.measure import Protocol
+from profiler.models import piece
+from profiler.protocol import Protocol
 from profiler.sweep import named_shape, sweep
 from service.console import progress
 from supernet.network import DEPTHS, NetworkSpec
@@ -44,6 +45,7 @@ class Request:
     batch: int
     threads: int
     rounds: int
+    round_ms: float = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,11 +95,10 @@ def measure(request: Request) -> Measured:
     if reason := backend.unavailable():
         raise BackendError(f"backend {backend.name} cannot run here: {reason}")
     target = backend.target(request.precision, request.batch, request.threads)
-    runners = {str(width): backend.block(shape, target) for width, shape in shapes.items()}
-    # Many short rounds, none repeated: where something disturbs, a repeat is disturbed too.
-    protocol = Protocol(rounds=request.rounds, iterations=5, round_ms=8.0, repeats=0)
+    models = {str(width): piece(shape) for width, shape in shapes.items()}
+    protocol = Protocol(rounds=request.rounds, round_ms=request.round_ms)
     with progress(f"{request.block} {request.width}") as report:
-        found = compare(backend, target, runners, protocol, report)
+        found = compare(target, models, protocol, report)
     by_shape: dict[Shape, Measurement] = {shapes[w]: found[str(w)] for w in widths}
     table = LatencyTable(
         target=target, network=network, rows=by_shape, protocol={"rounds": request.rounds}
@@ -119,7 +120,8 @@ def as_json(measured: Measured) -> dict[str, Any]:
         "target": str(measured.table.target),
         "axis": sweep.axis,
         "right_edges": list(measured.stairs.right_edges),
-        "disturbed": sweep.disturbed,
+        "edges": [asdict(plateau) for plateau in measured.stairs.edges],
+        "flagged": sweep.flagged,
         "rows": [
             {"width": width, "ms": ms, "lo_ms": lo, "hi_ms": hi, "median_ms": row.median,
              "flags": list(row.flags)}
@@ -130,7 +132,7 @@ def as_json(measured: Measured) -> dict[str, Any]:
 
 def render(measured: Measured) -> Group:
     """A bar per width, right edges marked."""
-    sweep, edges = measured.sweep, set(measured.stairs.right_edges)
+    sweep, edges = measured.sweep, {p.right: p for p in measured.stairs.edges}
     most = float(sweep.levels.max())
     table = Table(box=None, pad_edge=False)
     for column in (sweep.axis, "ms", "95 % interval", "", ""):
@@ -141,12 +143,13 @@ def render(measured: Measured) -> Group:
             f"{ms:.4f}",
             f"{lo:.4f}..{hi:.4f}",
             "█" * max(1, round(_BAR * ms / most)),
-            "◀ right edge" if width in edges else "",
+            f"◀ right edge ({edges[width].confidence:.0%})" if width in edges else "",
         )
     lines = [str(measured.table.target)]
-    if sweep.disturbed:
+    if sweep.flagged:
         lines.append(
-            "something else kept this machine busy: shown is the fastest twentieth of the rounds"
+            f"something else kept this machine busy: {sweep.flagged} of {len(sweep.widths)} points "
+            "stayed disturbed"
         )
     lines.append(f"right edges: {', '.join(map(str, measured.stairs.right_edges))}")
     return Group(table, *lines)

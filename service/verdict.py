@@ -31,6 +31,6 @@ def keeps(limits: Limits, measured: Measurement, dense: Measurement) -> bool:
     if limit is None:
         return True
     if isinstance(limits.latency_ms, str):
-        ratio = paired_ratio(measured.rounds, dense.rounds)
+        ratio = paired_ratio(measured.adjusted, dense.adjusted)
         return measured.hi <= limit and ratio.hi <= limit / dense.median
     return measured.ceiling <= limit

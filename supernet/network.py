@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from supernet.config import ChannelConfig, ConfigError
-from supernet.shapes import STEM_KINDS, BlockShape, HeadShape, Shape, StemKind, StemShape
+from supernet.config import MAX_WIDTH, MOST_BLOCKS, ChannelConfig, ConfigError, brief
+from supernet.shapes import MOST, STEM_KINDS, BlockShape, HeadShape, Shape, StemKind, StemShape
 
 DEPTHS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3), "resnet152": (3, 8, 36, 3)}
 
@@ -34,14 +34,25 @@ class NetworkSpec:
 
     def __post_init__(self) -> None:
         if not self.depths or any(depth < 1 for depth in self.depths):
-            raise ConfigError(f"depths must be >= 1 per stage, but got {list(self.depths)}")
+            raise ConfigError(f"depths must be >= 1 per stage, but got {brief(list(self.depths))}")
+        if (total := sum(self.depths)) > MOST_BLOCKS:
+            raise ConfigError(
+                f"a network has at most {MOST_BLOCKS} bottlenecks, but got {brief(total)}"
+            )
         if self.stem not in STEM_KINDS:
-            raise ConfigError(f"stem must be one of {', '.join(STEM_KINDS)}, but got {self.stem!r}")
+            raise ConfigError(
+                f"stem must be one of {', '.join(STEM_KINDS)}, but got {brief(self.stem)}"
+            )
         if not 0 < self.width <= 16:
             raise ConfigError(f"0 < width <= 16 must hold, but got {self.width}")
         for name in ("resolution", "channels", "classes"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be >= 1, but got {getattr(self, name)}")
+            if not 1 <= (value := getattr(self, name)) <= MOST:
+                raise ConfigError(f"{name} must be >= 1 and <= {MOST}, but got {brief(value)}")
+        if self.base << (len(self.depths) + 1) > MAX_WIDTH:
+            raise ConfigError(
+                f"{len(self.depths)} stages of width {self.width} end in more than {MAX_WIDTH} "
+                "channels; each stage doubles them"
+            )
 
     @property
     def base(self) -> int:
@@ -78,7 +89,7 @@ class NetworkSpec:
         """Raises ConfigError unless `config` has this network's depths and legal removals."""
         if len(config.stages) != len(self.depths) or len(config.inner) != sum(self.depths):
             raise ConfigError(
-                f"a config of depths {list(self.depths)} has {len(self.depths)} stages and "
+                f"a config of depths {brief(list(self.depths))} has {len(self.depths)} stages and "
                 f"{sum(self.depths)} inner pairs, but got {len(config.stages)} and "
                 f"{len(config.inner)}"
             )

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from latency_tables_synthetic import EDGE, SPEC, measurement, network_cost, table, true_cost
+from latency_tables_synthetic import (
+    EDGE,
+    SPEC,
+    known_grain,
+    measurement,
+    network_cost,
+    random_configs,
+    table,
+    true_cost,
+)
 
-from latency_tables.calibrate import calibrate
+from latency_tables.calibrate import Line, calibrate
 from latency_tables.conformal import bound
+from latency_tables.features import design
 from latency_tables.fit import cross_validated, fit
 from latency_tables.judge import judge
-from latency_tables.model import BlockModels, fit_rows
 from latency_tables.predict import Predictor
-from latency_tables.table import MissingShapeError, TableError, TargetMismatchError
+from latency_tables.table import MissingShapeError, TargetMismatchError
 from supernet.arithmetic import encode
 from supernet.config import ConfigError
 from supernet.network import NetworkSpec
@@ -29,16 +39,23 @@ PREDICTOR = Predictor(TABLE)
 SPACE = SearchSpace.from_ratios(SPEC, np.linspace(0.25, 1, 13).tolist(), removable=True)
 
 
-def test_the_edge_of_the_device_is_found_for_every_block() -> None:
-    models = BlockModels.of(TABLE).models
-    assert {m.edge for name, m in models.items() if name.startswith("block")} == {EDGE}
-    for model in models.values():
+@pytest.fixture(autouse=True)
+def _quick() -> Iterator[None]:
+    with known_grain():
+        yield
+
+
+def test_the_edge_of_the_device_is_found() -> None:
+    grain = PREDICTOR.fitted.grain
+    assert (grain.group, grain.align) == (EDGE, 1)
+    for model in PREDICTOR.blocks.models.values():
+        assert model.grain == grain
         assert model.mape_percent < 1
         assert model.mape_percent <= model.flops_linear_mape_percent
 
 
 def test_left_out_shapes_are_predicted() -> None:
-    model = BlockModels.of(TABLE).model("block:4x4/1,identity")
+    model = PREDICTOR.blocks.model("block:4x4/1,identity")
     rng = np.random.default_rng(9)
     widths = rng.integers(model.low, model.high + 1, size=(200, 4))
     widths[:, 0] = widths[:, 3]
@@ -49,30 +66,28 @@ def test_left_out_shapes_are_predicted() -> None:
 def test_a_measured_row_overrides_the_model_unless_flagged() -> None:
     shape, row = next((s, r) for s, r in TABLE.rows.items() if isinstance(s, BlockShape))
     odd = replace(row, median=row.hi)
-    rows = {**TABLE.rows, shape: odd}
-    assert BlockModels.of(replace(TABLE, rows=rows)).shape(shape) == odd.median
-    rows[shape] = replace(odd, flags=("unstable",))
-    flagged = BlockModels.of(replace(TABLE, rows=rows))
-    expected = flagged.model(shape.geometry).predict(np.array([shape.widths]))[0]
-    assert flagged.shape(shape) == expected
+    blocks = replace(PREDICTOR.blocks, table=replace(TABLE, rows={**TABLE.rows, shape: odd}))
+    assert blocks.shape(shape) == odd.median
+    flagged = {**TABLE.rows, shape: replace(odd, flags=("unstable",))}
+    blocks = replace(PREDICTOR.blocks, table=replace(TABLE, rows=flagged))
+    expected = blocks.model(shape.geometry).predict(np.array([shape.widths]))[0]
+    assert blocks.shape(shape) == expected != odd.median
 
 
 def test_outside_the_measured_range_nothing_is_guessed() -> None:
-    models = BlockModels.of(TABLE)
     with pytest.raises(MissingShapeError, match=r"nearest inside: \[256, 64, 64, 256\]"):
-        models.shape(parse_shape("block:4x4/1,identity", (256, 65, 64, 256)))
+        PREDICTOR.blocks.shape(parse_shape("block:4x4/1,identity", (256, 65, 64, 256)))
     with pytest.raises(MissingShapeError, match="measured: block:4x4/1,identity"):
-        models.shape(parse_shape("block:5x5/1,identity", (256, 64, 64, 256)))
-
-
-def test_rows_of_two_geometries_are_refused() -> None:
-    with pytest.raises(TableError, match="one geometry"):
-        fit_rows(TABLE.rows)
+        PREDICTOR.blocks.shape(parse_shape("block:5x5/1,identity", (256, 64, 64, 256)))
+    beyond = replace(SPACE.largest(), stem=33)
+    with pytest.raises(MissingShapeError, match="stem"):
+        PREDICTOR.config(beyond)
 
 
 def test_one_row_predicts_itself_and_claims_no_error() -> None:
     shape, row = next(iter(TABLE.rows.items()))
-    model = fit_rows({shape: row})
+    alone = Predictor(replace(TABLE, rows={shape: row}, networks=()))
+    model = alone.blocks.model(shape.geometry)
     assert model.predict(np.array([shape.widths]))[0] == pytest.approx(row.median)
     assert np.isnan(model.mape_percent)
 
@@ -93,10 +108,10 @@ def test_held_out_networks_are_predicted_and_flops_are_worse() -> None:
     assert held.within_5_percent == held.within_10_percent == 100
     assert held.rank_correlation > 0.99
     assert PREDICTOR.line.calibrated
-    assert PREDICTOR.line.d == pytest.approx(0.008 * 4, rel=0.1)
+    assert PREDICTOR.line.b == pytest.approx(1, abs=0.02)
 
 
-def test_population_and_single_shapes_agree() -> None:
+def test_a_population_costs_the_sum_of_its_layers() -> None:
     rng = np.random.default_rng(4)
     configs = [SPACE.sample(rng) for _ in range(60)]
     assert any((0, 0) in config.inner for config in configs)
@@ -105,22 +120,25 @@ def test_population_and_single_shapes_agree() -> None:
         single = PREDICTOR.config(config)
         assert single.predicted == pytest.approx(value)
         assert single.upper == pytest.approx(most)
-        parts = 0.0
+        total = PREDICTOR.fitted.launch_ms
         for shape in SPEC.shapes(config):
             model = PREDICTOR.blocks.model(shape.geometry)
-            block = isinstance(shape, BlockShape)
-            price = PREDICTOR.blocks.shape(shape)
-            parts += float(model.predict(np.array([shape.widths]))[0]) if block else price
-        row = encode([config])
-        shares, borders = PREDICTOR.pricer.shares(row), PREDICTOR.pricer.borders(row)
-        whole = PREDICTOR.line(np.array([parts]), shares, borders)[0]
-        assert whole == pytest.approx(value)
+            widths = np.array([shape.widths], dtype=float)
+            total += float(design(shape, widths, model.grain)[0] @ model.coefficients)
+        assert PREDICTOR.line(np.array([total]))[0] == pytest.approx(value)
+
+
+def test_a_piece_alone_pays_the_start_of_a_run() -> None:
+    for name, model in PREDICTOR.blocks.models.items():
+        if name.startswith("block"):
+            widths = np.array([model.low, model.high])
+            inside = design(model.sample, widths.astype(float), model.grain) @ model.coefficients
+            assert (model.predict(widths) >= inside + PREDICTOR.fitted.launch_ms - 1e-12).all()
 
 
 def test_the_upper_bound_holds_for_networks_drawn_like_the_calibration() -> None:
     rng = np.random.default_rng(77)
-    space = SearchSpace.from_ratios(SPEC, np.linspace(0.25, 1, 25).tolist())
-    configs = [space.sample(rng) for _ in range(300)]
+    configs = random_configs(300, rng)
     truth = [measurement(network_cost(c), rng, 0.003).median for c in configs]
     _, upper = PREDICTOR.predict(encode(configs))
     assert PREDICTOR.bound.coverage == 0.95
@@ -157,7 +175,7 @@ def test_conformal_coverage_is_met_on_average() -> None:
 
 def test_too_few_networks_say_so() -> None:
     few = Predictor(replace(TABLE, networks=TABLE.networks[:4]))
-    assert (few.line.a, few.line.b, few.line.d) == (0.0, 1.0, 0.0)
+    assert few.line == Line()
     assert not few.line.calibrated
     assert few.bound.coverage < 0.95
     none = Predictor(replace(TABLE, networks=()))
@@ -173,9 +191,9 @@ def test_where_nearly_all_networks_are_flagged_they_take_part_and_it_is_said() -
         for row in TABLE.networks
     )
     predictor = Predictor(replace(TABLE, networks=flagged))
-    assert predictor.disturbed
-    assert not Predictor(TABLE).disturbed
-    assert predictor.held_out == Predictor(TABLE).held_out
+    assert predictor.fitted.disturbed
+    assert not PREDICTOR.fitted.disturbed
+    assert predictor.held_out == PREDICTOR.held_out
 
 
 def test_flagged_and_unpriced_networks_are_left_out_and_counted() -> None:
@@ -183,8 +201,9 @@ def test_flagged_and_unpriced_networks_are_left_out_and_counted() -> None:
     flagged = replace(first, measurement=replace(first.measurement, flags=("unstable",)))
     beyond = replace(second, config=replace(second.config, stem=1))
     predictor = Predictor(replace(TABLE, networks=(flagged, beyond, *rest)))
-    assert (predictor.flagged, predictor.unpriced) == (1, 1)
-    assert len(predictor.networks()) == len(TABLE.networks) - 2
+    assert (predictor.fitted.flagged, predictor.fitted.unpriced) == (1, 1)
+    assert len(predictor.networks()) == len(TABLE.networks) - 1
+    assert predictor.held_out.points == 30
 
 
 def test_another_network_is_refused() -> None:
@@ -200,19 +219,17 @@ def test_another_network_is_refused() -> None:
 @given(st.floats(-0.05, 0.5), st.floats(0.3, 2), st.integers(0, 99))
 def test_a_line_is_recovered(a: float, b: float, seed: int) -> None:
     sums = np.random.default_rng(seed).uniform(1, 3, 30)
-    line = calibrate(sums, np.ones(30), np.zeros(30), a + b * sums)
-    assert line.a - line.d == pytest.approx(a, abs=1e-3)
+    line = calibrate(sums, a + b * sums)
+    assert line.calibrated
+    assert line.a == pytest.approx(a, abs=1e-3)
     assert line.b == pytest.approx(b, abs=1e-3)
+    assert line(sums) == pytest.approx(a + b * sums, rel=1e-3)
 
 
-def test_borders_are_used_only_where_they_help() -> None:
-    rng = np.random.default_rng(2)
-    sums, borders = rng.uniform(1, 3, 40), rng.uniform(0, 1e5, 40)
-    ones = np.ones(40)
-    helped = calibrate(sums, ones, borders, 0.1 + sums - 2e-6 * borders)
-    assert helped.c == pytest.approx(-2e-6, rel=0.01)
-    noisy = (0.1 + sums) * np.exp(0.01 * rng.standard_normal(40))
-    assert abs(calibrate(sums, ones, borders, noisy).c) * 1e5 < 0.05
+def test_too_few_networks_and_contradictions_leave_the_plain_sum() -> None:
+    sums = np.linspace(1, 3, 12)
+    assert calibrate(sums[:4], 2 * sums[:4]) == Line()
+    assert calibrate(sums, 4 - sums) == Line()
 
 
 def test_figures_of_a_known_case() -> None:

@@ -1,25 +1,35 @@
-"""Frames, plots and validation of a table."""
+"""Plots and validation of a table."""
 
 from __future__ import annotations
 
-import importlib.util
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-from latency_tables_synthetic import SPEC, TARGET, measurement, table, true_cost
+from latency_tables_synthetic import Device, known_grain, measurement, table, true_cost
 from matplotlib.image import imread
 
-from latency_tables.frames import export, from_pandas, to_pandas
+from latency_tables.drawing_png import edge_label, opacity
+from latency_tables.finding import Finding
+from latency_tables.fitting import fit_table
 from latency_tables.plots import plot_networks, plot_stairs
-from latency_tables.table import LatencyTable, MissingShapeError, TableError
-from latency_tables.validate import Finding, validate
+from latency_tables.stairs import stairs_of
+from latency_tables.sweeps import sweep
+from latency_tables.table import LatencyTable, MissingShapeError, Roof, TableError
+from latency_tables.validate import validate
 from supernet.shapes import BlockShape
 
-TABLE = table()
+with known_grain():
+    TABLE = fit_table(table(chains=12))
 GEOMETRY = "block:4x4/1,identity"
+
+
+@pytest.fixture(autouse=True)
+def _quick() -> Iterator[None]:
+    with known_grain():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -33,47 +43,6 @@ def texts(findings: list[Finding], level: str) -> str:
     return "\n".join(f.text for f in findings if f.level == level)
 
 
-def test_frame_round_trip() -> None:
-    frame = to_pandas(TABLE)
-    assert len(frame) == len(TABLE.rows)
-    assert frame.attrs["target"] == str(TARGET)
-    assert from_pandas(frame, TARGET, SPEC).rows == TABLE.rows
-
-
-def test_csv_round_trip(tmp_path: Path) -> None:
-    file = tmp_path / "rows.csv"
-    export(TABLE, file)
-    assert from_pandas(pd.read_csv(file), TARGET, SPEC).rows == TABLE.rows
-    assert [p.name for p in tmp_path.iterdir()] == ["rows.csv"]
-
-
-def test_parquet_is_written_or_refused_in_words(tmp_path: Path) -> None:
-    file = tmp_path / "rows.parquet"
-    if importlib.util.find_spec("pyarrow") is None:
-        with pytest.raises(TableError, match="pyarrow"):
-            export(TABLE, file)
-        assert not file.exists()
-        return
-    export(TABLE, file)
-    assert from_pandas(pd.read_parquet(file), TARGET, SPEC).rows == TABLE.rows
-
-
-def test_bad_frames_are_refused(tmp_path: Path) -> None:
-    frame = to_pandas(TABLE)
-    with pytest.raises(TableError, match="'lo'"):
-        from_pandas(frame.drop(columns="lo"), TARGET, SPEC)
-    with pytest.raises(TableError, match="line 2"):
-        from_pandas(
-            frame.assign(widths=["[]" if i == 2 else w for i, w in enumerate(frame.widths)]),
-            TARGET,
-            SPEC,
-        )
-    with pytest.raises(TableError, match="appears twice"):
-        from_pandas(pd.concat([frame, frame[:1]]), TARGET, SPEC)
-    with pytest.raises(TableError, match=r"\.csv or \.parquet"):
-        export(TABLE, tmp_path / "rows.pickle")
-
-
 def test_png_of_stairs_marks_the_right_edges(swept: LatencyTable, tmp_path: Path) -> None:
     file = tmp_path / "stairs.png"
     plot_stairs(swept, file, geometry=GEOMETRY, axis="w")
@@ -81,6 +50,16 @@ def test_png_of_stairs_marks_the_right_edges(swept: LatencyTable, tmp_path: Path
     red = np.abs(image - np.array([0xC0, 0x39, 0x2B]) / 255).sum(axis=2) < 0.02
     assert image.shape[0] > 400
     assert red.sum() > 200
+
+
+def test_marks_of_unsure_edges_say_so(swept: LatencyTable, tmp_path: Path) -> None:
+    sure = stairs_of(sweep(swept, GEOMETRY, "w")).edges[0]
+    assert (edge_label(sure), opacity(sure)) == ("16", 1)
+    unsure = replace(sure, confidence=0.6, until=18)
+    assert edge_label(unsure) == "16..18 (60 %)"
+    assert opacity(unsure) == pytest.approx(0.7)
+    plot_stairs(swept, tmp_path / "stairs.html")
+    assert "confidence 100 %" in (tmp_path / "stairs.html").read_text(encoding="utf-8")
 
 
 def test_html_stands_alone_and_holds_the_points(swept: LatencyTable, tmp_path: Path) -> None:
@@ -118,6 +97,9 @@ def test_a_good_table_validates() -> None:
     assert not texts(findings, "error")
     assert "30 held-out networks" in texts(findings, "ok")
     assert "0 of 50 networks are flagged" in texts(findings, "ok")
+    assert "0 of 12 chains are flagged" in texts(findings, "ok")
+    assert "12 chains agree with the fit within 0." in texts(findings, "ok")
+    assert f"the fit belongs to the rows ({TABLE.fingerprint})" in texts(findings, "ok")
 
 
 def test_findings_name_what_is_wrong(swept: LatencyTable) -> None:
@@ -133,6 +115,46 @@ def test_findings_name_what_is_wrong(swept: LatencyTable) -> None:
     assert "drift is unknown" in texts(validate(replace(TABLE, sentinel=())), "warning")
     alone = validate(replace(TABLE, networks=()))
     assert "prediction error is unknown" in texts(alone, "warning")
+
+
+def test_the_record_of_the_target_is_looked_at() -> None:
+    warnings = texts(validate(TABLE), "warning")
+    assert "no roof" in warnings
+    assert "says nothing of memory" in warnings
+    target = replace(TABLE.target, details={"memory": "huge pages"})
+    found = validate(replace(TABLE, target=target, roof=Roof(gmacs=50.0, gbytes=9.5)))
+    assert "roof: 50 GMAC/s and 9.5 GB/s" in texts(found, "ok")
+    assert "memory: huge pages" in texts(found, "ok")
+
+
+def test_levels_of_sessions_are_compared() -> None:
+    def found(levels: object) -> list[Finding]:
+        return validate(replace(TABLE, protocol={"session_levels_ms": levels}))
+
+    assert "2 sessions: the machine's level" in texts(found([1.0, 1.05]), "ok")
+    assert "slowest was 30.0 % above" in texts(found([1.3, 1.0, 1.1]), "warning")
+    assert "say nothing" in texts(found(["a", 1]), "warning")
+    assert "sessions" not in texts(found([1.0]), "ok")
+
+
+def test_a_fit_of_other_rows_and_strange_chains_are_named() -> None:
+    shape, row = next(iter(TABLE.rows.items()))
+    stale = replace(TABLE, rows={**TABLE.rows, shape: replace(row, median=row.hi)})
+    assert "the fit belongs to other rows" in texts(validate(stale), "warning")
+    assert "holds no fit" in texts(validate(replace(TABLE, fitted=None)), "ok")
+    assert "no chains" in texts(validate(replace(TABLE, chains=())), "warning")
+    strange = BlockShape(5, 1, "identity", 8, 8, 8, 8)
+    chains = (replace(TABLE.chains[0], pieces=(strange, strange)), *TABLE.chains[1:])
+    named = texts(validate(replace(TABLE, chains=chains)), "error")
+    assert "block:5x5/1,identity is part of a chain, but was not measured alone" in named
+
+
+def test_chains_that_the_fit_misses_are_a_warning() -> None:
+    other = table(chains=12, device=Device(convert=3e-5)).chains
+    bare = replace(TABLE, chains=other)
+    assert TABLE.fitted is not None
+    kept = replace(bare, fitted=replace(TABLE.fitted, fingerprint=bare.fingerprint))
+    assert "12 chains agree with the fit within" in texts(validate(kept), "warning")
 
 
 def test_a_table_that_predicts_badly_is_an_error() -> None:

@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 
 from latency_tables.table import LatencyTable, Target
+from profiler import collect as collecting
 from profiler.backend import load
-from profiler.collect import ALIVE, batches, collect, compare, sentinel_shape
+from profiler.collect import ALIVE, batches, collect, compare, sentinel_of
 from profiler.journal import Journal, JournalError
-from profiler.measure import Protocol
-from profiler.plan import Plan, plan
+from profiler.models import Whole
+from profiler.plan import Goals, Planner
+from profiler.protocol import Protocol
 from supernet.network import NetworkSpec
 from supernet.space import SearchSpace
 
@@ -43,14 +45,20 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_profiler_collect import *
-backend = load("onnxruntime")
-collect(backend, backend.target("fp32", 1, 1), NETWORK, small_plan(24), Path(sys.argv[2]), FAST,
+collect(load("onnxruntime").target("fp32", 1, 1), NETWORK, planner(24), Path(sys.argv[2]), FAST,
         lambda done, total, note: print(done, total, flush=True))
 """
 
 
-def small_plan(points: int = 6) -> Plan:
-    return plan(SPACE, points, 2, 2)
+def planner(points: int = 8) -> Planner:
+    goals = Goals(
+        points_per_geometry=points,
+        target_error_percent=1e-6,
+        chains=2,
+        networks_fit=2,
+        networks_held_out=2,
+    )
+    return Planner(SPACE, goals)
 
 
 @pytest.fixture(autouse=True)
@@ -59,34 +67,35 @@ def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def collected(
-    journal: Path, wanted: Plan, protocol: Protocol = FAST, batch: int = 1
+    journal: Path, wanted: Planner, protocol: Protocol = FAST, batch: int = 1
 ) -> LatencyTable:
-    backend = load("onnxruntime")
-    return collect(backend, backend.target("fp32", batch, 1), NETWORK, wanted, journal, protocol)
+    target = load("onnxruntime").target("fp32", batch, 1)
+    return collect(target, NETWORK, wanted, journal, protocol)
 
 
 @ort
-def test_a_table_holds_everything_planned_and_survives_its_file(tmp_path: Path) -> None:
-    wanted = small_plan()
+def test_a_table_holds_everything_wanted_and_survives_its_file(tmp_path: Path) -> None:
+    wanted = planner()
     seen: list[tuple[int, int]] = []
-    backend = load("onnxruntime")
     table = collect(
-        backend,
-        backend.target("fp32", 1, 1),
+        load("onnxruntime").target("fp32", 1, 1),
         NETWORK,
         wanted,
         tmp_path / "new" / "journal.jsonl",
         FAST,
         lambda done, total, note: seen.append((done, total)),
     )
-    assert set(table.rows) == set(wanted.shapes)
+    assert wanted.next(table.rows) == []
+    assert {chain.pieces for chain in table.chains} == set(wanted.chains)
     assert {(n.config, n.role) for n in table.networks} == set(wanted.networks)
-    assert all(len(m.rounds) == 2 for m in table.rows.values())
+    assert all(len(m.rounds) == len(m.levels) == 2 for m in table.rows.values())
     assert len(table.sentinel) >= 2
     assert table.protocol["rounds"] == 2
-    total = len(wanted.shapes) + len(wanted.networks)
+    assert table.roof is not None
+    assert table.fitted is not None
+    assert table.fitted.fingerprint == table.fingerprint
     assert seen == sorted(seen)
-    assert seen[-1] == (total, total)
+    assert seen[-1][0] <= seen[-1][1]
     path = tmp_path / "table.json"
     table.save(path)
     assert LatencyTable.load(path).dumps() == table.dumps()
@@ -95,29 +104,28 @@ def test_a_table_holds_everything_planned_and_survives_its_file(tmp_path: Path) 
 @ort
 def test_nothing_is_measured_twice_and_a_larger_plan_continues(tmp_path: Path) -> None:
     journal = tmp_path / "journal.jsonl"
-    first = collected(journal, small_plan())
+    first = collected(journal, planner())
     text = journal.read_bytes()
-    again = collected(journal, small_plan())
+    again = collected(journal, planner())
     assert journal.read_bytes() == text
     assert again.target.details["load_average"] == first.target.details["load_average"]
     assert again.dumps() == first.dumps()
-    larger = small_plan(9)
-    table = collected(journal, larger)
+    table = collected(journal, planner(11))
     assert journal.read_bytes().startswith(text)
-    assert set(table.rows) == {*first.rows, *larger.shapes}
-    assert all(table.rows[shape] == first.rows[shape] for shape in first.rows)
+    assert set(first.rows) < set(table.rows)
+    assert all(table.rows[shape].rounds == first.rows[shape].rounds for shape in first.rows)
 
 
 @ort
 def test_a_torn_last_line_is_cut_off_and_measured_again(tmp_path: Path) -> None:
     journal = tmp_path / "journal.jsonl"
-    whole = collected(journal, small_plan())
+    collected(journal, planner())
     lines = journal.read_bytes().splitlines(keepends=True)
-    kept = b"".join(lines[:4])
-    journal.write_bytes(kept + lines[4][:-9])
-    table = collected(journal, small_plan())
+    kept = b"".join(lines[:6])
+    journal.write_bytes(kept + lines[6][:-9])
+    table = collected(journal, planner())
     assert journal.read_bytes().startswith(kept)
-    assert set(table.rows) == set(whole.rows)
+    assert planner().next(table.rows) == []
     for line in journal.read_text().splitlines():
         json.loads(line)
 
@@ -125,12 +133,12 @@ def test_a_torn_last_line_is_cut_off_and_measured_again(tmp_path: Path) -> None:
 @ort
 def test_a_journal_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
     journal = tmp_path / "journal.jsonl"
-    collected(journal, small_plan())
+    collected(journal, planner())
     text = journal.read_bytes()
     with pytest.raises(JournalError, match=r"journal.jsonl .* target batch 1, but 2 is asked"):
-        collected(journal, small_plan(), batch=2)
-    with pytest.raises(JournalError, match="protocol rounds 2, but 5 is asked for"):
-        collected(journal, small_plan(), Protocol())
+        collected(journal, planner(), batch=2)
+    with pytest.raises(JournalError, match="protocol rounds 2, but 11 is asked for"):
+        collected(journal, planner(), Protocol())
     assert journal.read_bytes() == text
 
 
@@ -149,7 +157,10 @@ def other_journal(path: Path) -> Journal:
         "not json",
         '{"kind": "surprise"}',
         '{"kind": "row", "geometry": "block:1x1/1,identity", "widths": [1]}',
-        '{"kind": "sentinel", "values": ["x"]}',
+        '{"kind": "session", "level": 1.0, "values": ["x"]}',
+        '{"kind": "session", "level": -1.0, "values": [1.0]}',
+        '{"kind": "row", "geometry": "head:4x4,3", "widths": [1], "median": 1.0, "lo": 1.0, '
+        '"hi": 1.0, "rounds": [1.0], "flags": [], "session": 3}',
     ],
 )
 def test_a_damaged_line_inside_a_journal_is_an_error_that_names_it(
@@ -200,58 +211,70 @@ def test_rows_measured_before_a_kill_are_kept_byte_for_byte(tmp_path: Path) -> N
     )
     with process:
         wait_for(
-            lambda: journal.exists() and journal.read_bytes().count(b"\n") >= ALIVE + 3,
-            "no batch was journalled",
+            lambda: journal.exists() and len(rows_of(journal.read_bytes())) >= ALIVE,
+            "no session was journalled",
         )
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     before = journal.read_bytes()
     whole = before[: before.rfind(b"\n") + 1]
     kept = {json.dumps(row["widths"]) + row["geometry"]: row for row in rows_of(whole)}
-    wanted = small_plan(24)
-    assert ALIVE <= len(kept) < len(wanted.shapes)
+    wanted = planner(24)
+    assert len(kept) >= ALIVE
 
     table = collected(journal, wanted)
     assert journal.read_bytes().startswith(whole)
-    assert set(table.rows) == set(wanted.shapes)
+    assert wanted.next(table.rows) == []
     assert len(table.networks) == 4
     after = rows_of(journal.read_bytes())
-    assert len(after) == len(wanted.shapes)
+    assert len(after) == len(table.rows) > len(kept)
     for shape, found in table.rows.items():
         row = kept.get(json.dumps(list(shape.widths)) + shape.geometry)
         assert row is None or tuple(row["rounds"]) == found.rounds
 
 
 def rows_of(data: bytes) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in data.decode().splitlines()]
+    whole = data[: data.rfind(b"\n") + 1]
+    lines = [json.loads(line) for line in whole.decode().splitlines()]
     return [line for line in lines if line.get("kind") == "row"]
 
 
 @ort
 def test_finalists_are_compared_in_one_run() -> None:
-    backend = load("onnxruntime")
-    target = backend.target("fp32", 1, 1)
-    small, large = NETWORK.uniform(0.25), NETWORK.dense()
     models = {
-        "small": backend.network(NETWORK, small, target),
-        "large": backend.network(NETWORK, large, target),
+        "small": Whole(NETWORK, NETWORK.uniform(0.25)),
+        "large": Whole(NETWORK, NETWORK.dense()),
     }
-    found = compare(backend, target, models, Protocol(rounds=3, round_ms=2.0, repeats=0))
+    target = load("onnxruntime").target("fp32", 1, 1)
+    found = compare(target, models, Protocol(rounds=3, round_ms=2.0, repeats=0))
     assert set(found) == {"small", "large"}
     assert len(found["small"].rounds) == 3
     assert min(found["small"].rounds) < min(found["large"].rounds)
 
 
-def test_batches_keep_everything_in_order_and_bounded() -> None:
+def test_batches_keep_everything_in_order_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collecting, "free_bytes", lambda: 24 << 30)
     items = list(range(100))
     cut = list(batches(items, lambda item: 1))
     assert [item for batch in cut for item in batch] == items
-    assert max(map(len, cut)) == ALIVE
-    heavy = list(batches(items[:5], lambda item: 200_000_000))
+    assert max(map(len, cut)) <= ALIVE
+    assert max(map(len, cut)) - min(map(len, cut)) <= 2  # none so small that it is alone
+    heavy = list(batches(items[:5], lambda item: 800_000_000))
     assert list(map(len, heavy)) == [1] * 5
     assert list(batches([], lambda item: 1)) == []
 
 
-def test_the_sentinel_is_a_bottleneck_of_the_network() -> None:
-    assert sentinel_shape(NetworkSpec()) in NetworkSpec().shapes(NetworkSpec().dense())
-    assert sentinel_shape(NetworkSpec()).geometry.startswith("block:")
+def test_a_machine_with_little_memory_gets_smaller_sessions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    items = list(range(40))
+    monkeypatch.setattr(collecting, "free_bytes", lambda: 24 << 30)
+    roomy = list(batches(items, lambda item: 10_000_000))
+    monkeypatch.setattr(collecting, "free_bytes", lambda: 2 << 30)
+    narrow = list(batches(items, lambda item: 10_000_000))
+    assert len(roomy) == 1
+    assert len(narrow) > 3
+
+
+def test_the_sentinel_is_the_network_at_half_of_its_widths() -> None:
+    assert sentinel_of(NETWORK) == Whole(NETWORK, NETWORK.uniform(0.5))

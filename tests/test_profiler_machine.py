@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ def test_facts_are_text_and_the_device_is_stable() -> None:
     assert int(facts["usable_cores"]) >= 1
     assert machine.device() == machine.device()
     assert machine.cpu_name() in machine.device()
+    assert facts["memory"] in ("huge pages", "default pages")
 
 
 @pytest.mark.parametrize(
@@ -65,12 +67,30 @@ def test_the_quota_of_the_control_group(
 
 
 def test_contention_tells_what_others_took(monkeypatch: pytest.MonkeyPatch) -> None:
-    queued = iter([0.0, 5.0, 30.0])
+    queued = iter([0.0, 5.0, 30.0, 30.0])
+    foreign = iter([0.0, 25.0, 50.0, 100.0])
     monkeypatch.setattr(machine, "steal_ms", lambda: 0.0)
     monkeypatch.setattr(machine, "queued_ms", lambda: next(queued))
+    monkeypatch.setattr(machine, "foreign_ms", lambda: next(foreign))
     watch = machine.Contention(tolerance=0.1)
     assert watch(100.0) == ""
-    assert "other processes took 25.0 ms of 100 ms" in watch(100.0)
+    assert "waiting for a core took 25.0 ms of 100 ms" in watch(100.0)
+    assert "other processes took 50.0 ms of 100 ms" in watch(100.0)
+
+
+def test_work_of_other_processes_is_seen_and_our_own_is_not() -> None:
+    if machine.foreign_ms() == 0.0:
+        pytest.skip("this system does not tell")
+    before, start = machine.foreign_ms(), time.monotonic()
+    while time.monotonic() - start < 0.3:
+        pass
+    own = machine.foreign_ms() - before
+    before = machine.foreign_ms()
+    subprocess.run(
+        [sys.executable, "-c", "import time\ns=time.monotonic()\nwhile time.monotonic()-s<0.6: 1"],
+        check=True,
+    )
+    assert machine.foreign_ms() - before > own + 200
 
 
 def test_the_lock_names_its_file_when_another_process_measures(

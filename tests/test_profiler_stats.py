@@ -24,8 +24,8 @@ def test_interval_holds_its_median_and_stays_inside_the_values(
 @given(latencies)
 def test_a_measurement_keeps_the_rounds_in_order(values: list[float]) -> None:
     found = measurement(values, ("unstable",))
-    assert found.rounds == tuple(values)
-    assert found.median == pytest.approx(float(np.median(values)))
+    assert found.rounds == pytest.approx(values, rel=1e-5)  # six digits are kept
+    assert found.median == pytest.approx(float(np.median(values)), rel=1e-5)
     assert found.flags == ("unstable",)
 
 

@@ -41,7 +41,8 @@ def test_price_of_published_configs(entry: dict[str, Any], tmp_path: Path) -> No
     "verb",
     [
         "run", "price", "profile", "search", "train", "export", "doctor",
-        "table", "table show", "table plot", "table validate", "table export",
+        "table", "table build", "table show", "table plot", "table validate", "table diff",
+        "table export", "table snap", "table replay", "table shipped",
         "supernet", "supernet train", "supernet score",
     ],
 )  # fmt: skip

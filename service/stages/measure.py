@@ -21,17 +21,14 @@ def settings(spec: JobSpec) -> object:
 
 def run(job: Job, folder: Path, progress: Report) -> list[str]:
     """Writes `measured.json`: name to measurement."""
-    from profiler.backend import load
     from profiler.collect import compare
-    from profiler.measure import Protocol
+    from profiler.models import File
+    from profiler.protocol import Protocol
 
-    backend, goal = load(job.spec.target.backend), target(job.spec)
-    models = {
-        name: backend.file(str(job.file("export", f"{name}.onnx")), goal)
-        for name in job.finalists()
-    }
+    goal = target(job.spec)
+    models = {name: File(str(job.file("export", f"{name}.onnx"))) for name in job.finalists()}
     protocol = Protocol(rounds=job.spec.verify.rounds, seed=job.spec.seed)
-    measured = compare(backend, goal, models, protocol, progress)
+    measured = compare(goal, models, protocol, progress)
     write_json(folder / "measured.json", {name: as_json(m) for name, m in measured.items()})
     return ["measured.json"]
 

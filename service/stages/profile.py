@@ -61,10 +61,9 @@ def target(spec: JobSpec) -> Target:
 
 def _table(job: Job, folder: Path, progress: Report) -> LatencyTable:
     """The given table if it fits the target, else a new one."""
-    from profiler.backend import load
     from profiler.collect import collect
-    from profiler.measure import Protocol
-    from profiler.plan import plan
+    from profiler.plan import Goals, Planner
+    from profiler.protocol import Protocol
 
     spec, profile = job.spec, job.spec.profile
     if profile.table is not None:
@@ -72,15 +71,18 @@ def _table(job: Job, folder: Path, progress: Report) -> LatencyTable:
         table.require(target(spec))
         return table
     return collect(
-        load(spec.target.backend),
         target(spec),
         spec.network,
-        plan(
+        Planner(
             job.full_space(),
-            points_per_geometry=profile.points_per_geometry,
-            networks_fit=profile.networks_fit,
-            networks_held_out=profile.networks_held_out,
-            seed=spec.seed,
+            Goals(
+                points_per_geometry=profile.points_per_geometry,
+                target_error_percent=profile.target_error_percent,
+                chains=profile.chains,
+                networks_fit=profile.networks_fit,
+                networks_held_out=profile.networks_held_out,
+            ),
+            spec.seed,
         ),
         folder / "journal.jsonl",
         Protocol(rounds=profile.rounds, seed=spec.seed),

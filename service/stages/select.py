@@ -80,16 +80,14 @@ def _uniforms(job: Job, found: ChannelConfig) -> dict[str, ChannelConfig]:
 def _measure(
     job: Job, configs: dict[str, ChannelConfig], progress: Report
 ) -> dict[str, Measurement]:
-    from profiler.backend import load
     from profiler.collect import compare
-    from profiler.measure import Protocol
+    from profiler.models import Whole
+    from profiler.protocol import Protocol
 
-    backend, goal = load(job.spec.target.backend), target(job.spec)
-    models = {
-        name: backend.network(job.spec.network, config, goal) for name, config in configs.items()
-    }
+    goal = target(job.spec)
+    models = {name: Whole(job.spec.network, config) for name, config in configs.items()}
     protocol = Protocol(rounds=job.spec.verify.rounds, seed=job.spec.seed)
-    return compare(backend, goal, models, protocol, progress)
+    return compare(goal, models, protocol, progress)
 
 
 STAGE = Stage(
