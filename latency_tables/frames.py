@@ -23,7 +23,6 @@ import pandas as pd
 from latency_tables import parquet_file
 from latency_tables.checks import document, mapping, one_line, text
 from latency_tables.files import replace_with
-from latency_tables.guard import dies
 from latency_tables.table import LatencyTable, TableError, Target
 from latency_tables.table_file import (
     HEAVIEST,

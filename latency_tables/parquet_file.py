@@ -9,11 +9,13 @@ pyarrow decodes some lines at a time. Knows nothing of what the lines mean.
 from __future__ import annotations
 
 import importlib.util
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latency_tables.checks import one_line
+from latency_tables.guard import dies
 from latency_tables.table import TableError
 from supernet.config import brief
 
@@ -55,6 +57,8 @@ def read(path: Path) -> tuple[str, list[str], Iterator[list[object]]]:
         with path.open("rb") as opened:
             data = opened.read(MOST_BYTES + 1)
         _check(data)
+        if dies(lambda: _try(data)):
+            raise TableError("a damaged Parquet file: it ends the process that reads it")
         file = ParquetFile(pa.BufferReader(data), pre_buffer=False)
         names, kinds = file.schema_arrow.names, file.schema_arrow.types
         for name, kind in zip(names, kinds, strict=True):
@@ -73,6 +77,15 @@ def _require_pyarrow() -> None:
             "Parquet needs the package pyarrow, which is not installed; "
             "install stairprune[parquet], or use .csv"
         )
+
+
+def _try(data: bytes) -> None:
+    """All that native code does to read a file."""
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+
+    file = ParquetFile(pa.BufferReader(data), pre_buffer=False)
+    deque(_lines(file, pa.ArrowException), maxlen=0)
 
 
 def _lines(file: Any, fault: type[Exception]) -> Iterator[list[object]]:
@@ -109,6 +122,8 @@ def _check(data: bytes) -> None:
 
 def _unpacked(data: bytes, column: dict[int, Any]) -> int:
     """Bytes of a column chunk's pages without compression."""
+    if _number(column, 5) == 0:  # no values: no page is read, and offsets mean nothing
+        return 0
     starts = [_number(column, 9), *([_number(column, 11)] if column.get(11) else [])]
     at, total = min(starts), 0
     end = at + _number(column, 7)
@@ -171,7 +186,8 @@ class _Compact:
             case 4 | 5 | 6:
                 return self._signed()
             case 7 | 8:
-                self.at += 8 if kind == 7 else self._varint()
+                length = 8 if kind == 7 else self._varint()
+                self.at += length
                 return None
             case 9 | 10:
                 head = self._byte()
