@@ -131,7 +131,7 @@ def test_a_torn_last_line_is_cut_off_and_measured_again(tmp_path: Path) -> None:
     lines = journal.read_bytes().splitlines(keepends=True)
     kept = b"".join(lines[:6])
     journal.write_bytes(kept + lines[6][:-9])
-    table = collected(journal, planner())
+    collected(journal, planner())
     assert journal.read_bytes().startswith(kept)
     assert planner().next(as_measured(journal)) == []
     for line in journal.read_text().splitlines():
