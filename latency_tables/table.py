@@ -240,9 +240,11 @@ class LatencyTable:
         Raises:
             TableError: unreadable or invalid; the message names the file and the place.
         """
+        from latency_tables.table_file import read_text
+
         try:
-            return cls.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, TableError) as error:
+            return cls.loads(read_text(path))
+        except TableError as error:
             raise TableError(f"{path}: {error}") from None
 
     @classmethod
@@ -253,18 +255,24 @@ class LatencyTable:
         return loads(document)
 
     def to_pandas(self) -> pd.DataFrame:
-        """The rows as a frame; see `latency_tables.frames.to_pandas`."""
+        """Everything in it as one frame; see `latency_tables.frames.to_pandas`."""
         from latency_tables.frames import to_pandas
 
         return to_pandas(self)
 
     @classmethod
-    def from_pandas(cls, frame: pd.DataFrame) -> LatencyTable:
-        """A table of a frame's rows; see `latency_tables.frames.from_pandas`.
+    def from_pandas(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        target: Target | None = None,
+        network: NetworkSpec | None = None,
+    ) -> LatencyTable:
+        """The table of a frame; see `latency_tables.frames.from_pandas`.
 
         Raises:
             TableError: a column is missing or a line is invalid; names the line.
         """
         from latency_tables.frames import from_pandas
 
-        return from_pandas(frame)
+        return from_pandas(frame, target=target, network=network)

@@ -6,17 +6,31 @@ that was torn by a kill is cut off. Knows nothing of runtimes and schedules.
 
 from __future__ import annotations
 
-import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from latency_tables.checks import array, latency, one_line, whole
+from latency_tables.checks import (
+    array,
+    document,
+    latency,
+    mapping,
+    one_line,
+    positive,
+    text,
+    whole,
+)
 from latency_tables.table import Measurement, NetworkRow, Role, Roof, TableError, Target
-from latency_tables.table_file import measurement_from_json, shape_from_json
+from latency_tables.table_file import (
+    HEAVIEST,
+    LONGEST_CHAIN,
+    measurement_from_json,
+    shape_from_json,
+    weight,
+)
 from profiler.protocol import Protocol
 from supernet.config import ChannelConfig, ConfigError, brief
 from supernet.network import NetworkSpec
@@ -25,7 +39,7 @@ from supernet.shapes import Shape
 SCHEMA = 2
 IDENTITY = ("device", "runtime", "runtime_version", "precision", "batch", "threads")
 MOST_SESSIONS = 10**6
-LONGEST_LINE = 1 << 20
+LONGEST_LINE = 1 << 20  # bytes
 
 
 class JournalError(ValueError):
@@ -68,28 +82,17 @@ class Journal:
         self.levels: list[float] = []
         self.sentinel: list[float] = []
         self.roof: Roof | None = None
+        self._network = network
         header = _header(target, network, protocol)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        data = path.read_bytes() if path.exists() else b""
-        whole_lines = data[: data.rfind(b"\n") + 1]
-        lines = io.BytesIO(whole_lines)  # one at a time: a damaged file may have millions
-        first = lines.readline().decode("utf-8", errors="replace")
-        if first or not (json.dumps(header) + "\n").encode().startswith(data):
-            self._check(first, header)
-        if len(data) - len(whole_lines) > LONGEST_LINE:
-            raise JournalError(
-                f"{path}: its last line has no end after {LONGEST_LINE} bytes, so it is not one "
-                "of ours that a kill tore"
-            )
-        if len(whole_lines) < len(data):
-            os.truncate(path, len(whole_lines))
-        if not first:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+            kept = self._resume(header)
+            os.truncate(path, kept)  # a torn last line
+        except OSError as error:
+            raise JournalError(f"{path} cannot be continued: {one_line(error)}") from None
+        if not kept:
             self._append([header])
-        for number, line in enumerate(lines, start=2):
-            try:
-                self._take(json.loads(line))
-            except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-                raise JournalError(f"{path}, line {number}: {one_line(error)}") from None
         if not self._has_details:
             self._append([{"kind": "details", "values": dict(target.details)}])
 
@@ -139,10 +142,32 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
 
-    def _check(self, line: str, header: Mapping[str, Any]) -> None:
+    def _resume(self, header: Mapping[str, Any]) -> int:
+        """Takes every whole line; returns how many bytes they are."""
+        kept, number = 0, 1
         try:
-            found = json.loads(line)
-        except (ValueError, RecursionError):
+            with self.path.open("rb") as file:
+                for line in _lines(file):
+                    torn = not line.endswith(b"\n")
+                    if number == 1 and not (torn and json.dumps(header).encode().startswith(line)):
+                        self._check(line, header)
+                    if torn:
+                        break
+                    if number > 1:
+                        self._take(mapping("a line", document(line.decode("utf-8"))))
+                    kept, number = kept + len(line), number + 1
+        except JournalError:
+            raise
+        except KeyError as error:
+            raise JournalError(f"{self.path}, line {number}: key {error} is missing") from None
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise JournalError(f"{self.path}, line {number}: {one_line(error)}") from None
+        return kept
+
+    def _check(self, line: bytes, header: Mapping[str, Any]) -> None:
+        try:
+            found = document(line.decode("utf-8"))
+        except ValueError:
             found = None
         if not isinstance(found, dict) or found.get("journal") != SCHEMA:
             raise JournalError(f"{self.path} is not a measuring journal of schema {SCHEMA}")
@@ -160,35 +185,57 @@ class Journal:
     def _take(self, item: dict[str, Any]) -> None:
         match item["kind"]:
             case "details":
-                self.target = replace(self.target, details=dict(item["values"]))
+                values = mapping("values", item["values"])
+                details = {text("a key", k): text("a detail", v) for k, v in values.items()}
+                self.target = replace(self.target, details=details)
                 self._has_details = True
             case "session":
                 visits = [latency("a visit", value) for value in array("values", item["values"])]
                 self.levels.append(latency("level", item["level"]))
                 self.sentinel.extend(visits)
             case "roof":
-                self.roof = Roof(gmacs=item["gmacs"], gbytes=item["gbytes"])
+                self.roof = Roof(
+                    gmacs=positive("gmacs", item["gmacs"]),
+                    gbytes=positive("gbytes", item["gbytes"]),
+                )
             case "row":
                 self.rows[shape_from_json(item)] = self._found(item)
             case "chain":
-                pieces = tuple(shape_from_json(piece) for piece in item["pieces"])
+                listed = array("pieces", item["pieces"], LONGEST_CHAIN)
+                if not listed:
+                    raise TableError("a chain has at least one piece, got none")
+                pieces = tuple(shape_from_json(mapping("a piece", piece)) for piece in listed)
                 self.chains[pieces] = self._found(item)
             case "network":
                 config = ChannelConfig.from_json(item["config"])
+                self._network.check(config)
                 role = item["role"]
                 if role not in ("fit", "held-out"):
-                    raise TableError(f"role must be fit or held-out, got {role!r}")
+                    raise TableError(f"role must be fit or held-out, got {brief(role)}")
                 self.networks[config] = (role, self._found(item))
             case kind:
                 raise ConfigError(f"unknown kind of line {brief(kind)}")
 
     def _found(self, item: dict[str, Any]) -> Found:
         session = item["session"]
-        if session != 0:
+        if type(session) is not int or session != 0:
             whole("session", session, MOST_SESSIONS)
         if session >= len(self.levels):
             raise TableError(f"session {session} was not opened")
         return Found(measurement=measurement_from_json(item), session=session)
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file that is no larger, once read, than a table may be."""
+    heavy = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        heavy += weight(line.decode("latin-1"))
+        if len(line) > LONGEST_LINE or heavy > HEAVIEST:
+            raise ValueError(
+                f"too large: a line has at most {LONGEST_LINE} bytes, and a journal takes at most "
+                f"{HEAVIEST >> 20} MB to read"
+            )
+        yield line
 
 
 def _header(target: Target, network: NetworkSpec, protocol: Protocol) -> dict[str, Any]:

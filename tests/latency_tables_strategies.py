@@ -217,6 +217,7 @@ TOKENS = (
         "!!python/none ",
         "- ",
     ),
+    *("!!bool ", "!!int ''", "!!float ''", "!!timestamp ", "!!set ", "2001-99-99", "0x_", ".inf"),
 )
 """Pieces of text that may stand where they should not."""
 

@@ -2,8 +2,7 @@
 
 `FUZZ_CASES` sets the cases per reader. `test_100000_cases` repeats this file's everyday tests with
 other seeds in processes whose memory is limited, if `FUZZ_TOTAL` says how many cases there shall be
-(100000 takes a quarter of an hour). Files that are hostile by their size are read in such processes
-too.
+(100000 takes five minutes). Files that are hostile by their size are read in such a process too.
 """
 
 from __future__ import annotations
@@ -51,6 +50,7 @@ TOTAL = int(os.environ.get("FUZZ_TOTAL", "0"))
 REPORT = os.environ.get("FUZZ_REPORT")  # the file for a child's counts
 MEMORY = 300 << 20  # bytes that a reader may take
 SEEN: Counter[str] = Counter()
+PEAKS = [0]  # bytes that each test took, Hypothesis included
 
 FUZZ = settings(
     max_examples=CASES,
@@ -110,15 +110,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield path
         if REPORT:
             took = time.perf_counter() - start
-            found = {"cases": SEEN.total(), "seconds": took, "mb": memory()["VmHWM"] / 1e6}
+            found = {"cases": SEEN.total(), "seconds": took, "mb": max(PEAKS) / 1e6}
             Path(REPORT).write_text(json.dumps(found))
 
 
 @pytest.fixture(autouse=True)
-def limited(folder: Path) -> None:
+def limited(folder: Path) -> Iterator[None]:
     """What earlier tests left behind does not count."""
-    if REPORT:
-        limit_memory()
+    if not REPORT:
+        yield
+        return
+    limit_memory()
+    before = memory()["VmRSS"]
+    yield
+    PEAKS.append(memory()["VmHWM"] - before)
 
 
 def memory() -> dict[str, int]:
@@ -176,7 +181,7 @@ def test_tables_of_arbitrary_json(value: Any, key: str | None) -> None:
     survives(read, json.dumps(data), TableError)
 
 
-@FUZZ
+@HALF
 @given(st.binary(max_size=200), st.sampled_from([".json", ".csv", ".parquet"]))
 def test_files_of_arbitrary_bytes(folder: Path, data: bytes, suffix: str) -> None:
     SEEN["bytes"] += 1
@@ -292,6 +297,40 @@ def test_hostile_values_everywhere(value: Any) -> None:
             survives(read, json.dumps({**data, section: [entry]}), TableError)
 
 
+@pytest.mark.parametrize("value", HOSTILE, ids=lambda value: repr(value)[:20])
+def test_hostile_values_everywhere_in_a_journal(value: Any, folder: Path) -> None:
+    path, lines = folder / "t.jsonl", journal(folder / "base.jsonl").decode().splitlines()
+    for index, line in enumerate(lines):
+        for key in json.loads(line):
+            damaged = json.dumps({**json.loads(line), key: value})
+            path.write_text("\n".join([*lines[:index], damaged, *lines[index + 1 :], ""]))
+            survives(lambda path: Journal(path, TARGET, SPEC, PROTOCOL), path, JournalError)
+
+
+@pytest.mark.parametrize("value", ["[]", "true", "1" + "0" * 400, '{"a": {"b": 1}}', '[["a", 1]]'])
+@pytest.mark.parametrize("kind", ["gmacs", "values"])
+def test_journals_hold_only_what_a_table_may(kind: str, value: str, folder: Path) -> None:
+    path, base = folder / "t.jsonl", journal(folder / "base.jsonl")
+    line = f'{{"kind": "roof", "gbytes": 1, "gmacs": {value}}}'
+    if kind == "values":
+        line = f'{{"kind": "details", "values": {value}}}'
+    path.write_bytes(base + line.encode() + b"\n")
+    with pytest.raises(JournalError, match="line 8"):
+        Journal(path, TARGET, SPEC, PROTOCOL)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("!!bool x", "!!int ''", "!!timestamp x", "!!float ''", "!!set {a}", "&a 4", "*a"),
+        *("{1: 2}", "{a: 1, a: 2}", "0x_", ".inf", ".nan", "1" * 400, "1" * 5000, "2001-01-01"),
+    ],
+)
+def test_yaml_of_other_than_plain_values_is_refused(value: str) -> None:
+    with pytest.raises(SpecError):
+        parse(JOB.replace("epochs: 4", f"epochs: {value}", 1))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not TOTAL, reason="set FUZZ_TOTAL to a number of cases such as 100000")
 def test_100000_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -312,7 +351,7 @@ def test_100000_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         done, seconds = done + found["cases"], seconds + found["seconds"]
         peak = max(peak, found["mb"])
     with capsys.disabled():
-        print(f"\n{done} cases, {seed} processes, {seconds:.0f} s, at most {peak:.0f} MB each")
+        print(f"\n{done} cases, {seed} processes, {seconds:.0f} s, at most {peak:.0f} MB taken")
 
 
 MB = 1_000_000
