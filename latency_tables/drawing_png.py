@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import ceil
 from pathlib import Path
+from textwrap import fill
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,6 +20,7 @@ from supernet.shapes import Shape
 
 BETWEEN = "right edge here or at a width not measured"
 LABELS = 14  # right edges labelled per panel; more would overlap
+TITLE = 64  # characters of a title above one panel
 SURE = 0.95  # confidence that needs no mention
 
 
@@ -32,7 +34,7 @@ def stairs(
     across = 2 if roof else min(2, len(cases))
     down = len(cases) if roof else ceil(len(cases) / across)
     figure = Figure(figsize=(8.2 * across, 4.6 * down + 0.6), layout="constrained", dpi=120)
-    figure.suptitle(title, fontsize=13)
+    figure.suptitle(fill(title, TITLE * across), fontsize=13)
     panels = figure.subplots(down, across, squeeze=False).ravel()
     for number, (sweep, staircase) in enumerate(cases):
         _panel(panels[2 * number if roof else number], sweep, staircase)

@@ -29,6 +29,7 @@ from supernet.arithmetic import encode, macs
 from supernet.shapes import Shape
 
 CHAIN_WEIGHT, NETWORK_WEIGHT = 2.0, 16.0  # they hold many pieces, and are what is predicted
+LEAST_RATIO = 0.1  # a block predicted at nothing must not make an infinite bound
 PULL = 1.0  # towards the coefficients that rows and chains alone give
 
 
@@ -192,7 +193,8 @@ class _Fit:
                 return bound(ratios, source)
         errors = [group.errors(self.grain) for group in self.groups.values()]
         # An error is prediction / measurement - 1; the bound needs the inverse ratio.
-        return bound(1 / (1 + np.concatenate([*errors, np.empty(0)])), "left-out blocks")
+        ratios = 1 / np.maximum(1 + np.concatenate([*errors, np.empty(0)]), LEAST_RATIO)
+        return bound(ratios, "left-out blocks")
 
 
 def _measured(networks: Sequence[NetworkRow]) -> Floats:

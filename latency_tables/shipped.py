@@ -32,5 +32,14 @@ def find(name: str) -> Path:
 
 
 def load(name: str) -> LatencyTable:
-    """Reads the table `find` names; errors as there and in `LatencyTable.load`."""
-    return LatencyTable.load(find(name))
+    """Reads the table `find` names: JSON, or by its suffix CSV or Parquet.
+
+    Raises:
+        TableError: as in `find`, or not a table.
+    """
+    path = find(name)
+    if path.suffix in (".csv", ".parquet"):
+        from latency_tables.frames import load_any  # pandas takes half a second to import
+
+        return load_any(path)
+    return LatencyTable.load(path)

@@ -6,6 +6,7 @@ Knows nothing of targets and devices: a provider and the memory its tensors live
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -38,14 +39,33 @@ def session_options(threads: int, entries: Mapping[str, str]) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
+    if threads > 1 and _shared_pool(threads):
+        options.use_per_session_threads = False
+    else:
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = 3
     for key, value in entries.items():
         options.add_session_config_entry(key, value)
     return options
+
+
+@cache
+def _shared_pool(threads: int) -> bool:
+    """Whether sessions can share worker threads; the first call decides how many there are.
+
+    Workers of an idle session go on spinning: with a pool for each of many sessions they would
+    take the cores from the one that is measured.
+    """
+    import onnxruntime
+
+    try:
+        onnxruntime.set_global_thread_pool_sizes(threads, 1)
+    except (AttributeError, RuntimeError):  # an older runtime; one that has its pool already
+        return False
+    return True
 
 
 def open_session(model: bytes | str, options: Any, provider: Provider, what: str) -> Any:

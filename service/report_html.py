@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from latency_tables.drawing_html import networks_figure, stairs_figure
-from latency_tables.plots import cases
+from latency_tables.plots import cases, roof_points
 from latency_tables.predict import Predictor
 from latency_tables.table import LatencyTable, MissingShapeError
 from service import report_figures as figures
@@ -51,7 +51,7 @@ def render(job: Job, report: dict[str, Any]) -> str:
 def _stairs(table: LatencyTable) -> list[tuple[str, go.Figure, str]]:
     """The stairs' section; none where the table has no sweep long enough."""
     try:
-        return [("Stairs", stairs_figure(cases(table), ""), _STAIRS)]
+        return [("Stairs", stairs_figure(cases(table), "", roof_points(table)), _STAIRS)]
     except MissingShapeError:
         return []
 

@@ -67,7 +67,7 @@ def count(network: NetworkSpec, config: ChannelConfig) -> tuple[int, int]:
         ConfigError: the config does not fit the network.
     """
     network.check(config)
-    rows = encode([config])
+    rows: Rows = encode([config]).astype(object)  # whole numbers of any size: nothing wraps
     return int(macs(network, rows)[0]), int(params(network, rows)[0])
 
 

@@ -125,7 +125,8 @@ def test_export_validate_and_diff(built: Path, tmp_path: Path) -> None:
     assert call("table", "export", str(built), "--out", str(csv)).returncode == 0
     table = LatencyTable.load(built)
     assert len(pd.read_csv(csv, comment="#")) >= len(table.rows)
-    found = answer("table", "diff", str(built), str(built))
+    assert answer("table", "show", str(csv)) == answer("table", "show", str(built))
+    found = answer("table", "diff", str(built), str(csv))
     assert found["rows"]["median"] == 1.0
     assert found["target"] == []
     assert "the same target" in call("table", "diff", str(built), str(built)).stdout
