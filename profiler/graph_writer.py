@@ -13,15 +13,18 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from profiler.pieces import INPUT, OUTPUT
+from profiler.random_weights import Floats, RandomWeights, fan_in_scale
+
 OPSET = 17
 IR_VERSION = 9
-INPUT, OUTPUT = "input", "output"
-POOL = 65_521
-"""Random values drawn per graph; weights repeat them (a prime, so that rows do not line up)."""
 
 
-def writer(precision: str, seed: int) -> Writer:
+def writer(precision: str, seed: int, *, symmetric: bool = False) -> Writer:
     """A writer of this precision.
+
+    Args:
+        symmetric: int8 with zero points of 0 only; the other precisions have none.
 
     Raises:
         ValueError: not fp32, fp16 or int8.
@@ -29,23 +32,20 @@ def writer(precision: str, seed: int) -> Writer:
     if precision == "int8":
         from profiler.graph_writer_int8 import QuantisingWriter
 
-        return QuantisingWriter(seed)
+        return QuantisingWriter(seed, symmetric=symmetric)
     if precision not in ("fp32", "fp16"):
         raise ValueError(f"precision must be one of fp32, fp16, int8, but got {precision!r}")
     return Writer(seed, np.float16 if precision == "fp16" else np.float32)
 
 
 class Writer:
-    """Every method appends nodes and returns the name of the tensor they give.
-
-    `result`, where a method takes it, names that tensor; only `OUTPUT` is ever given.
-    """
+    """A `profiler.pieces.Layers` whose tensors are names."""
 
     def __init__(self, seed: int, dtype: type[np.floating[Any]] = np.float32) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
         self.dtype = dtype
-        self.pool = np.random.default_rng(seed).standard_normal(POOL, dtype=np.float32)
+        self.random = RandomWeights(seed)
 
     def enter(self, tensor: str, *, image: bool) -> str:
         """What the graph's input is, ready for the first layer; `image`: a picture, no map."""
@@ -54,6 +54,10 @@ class Writer:
     def settled(self, tensor: str, result: str = "") -> str:
         """`tensor` as the next layer may read it: rounded, where the precision rounds."""
         return tensor
+
+    def addend(self, tensor: str) -> str:
+        """The last convolution's output as the residual addition may read it."""
+        return self.settled(tensor)
 
     def conv(self, name: str, tensor: str, widths: tuple[int, int, int], stride: int) -> str:
         """A convolution with bias; `widths` are outputs, inputs, and the kernel's side."""
@@ -93,18 +97,14 @@ class Writer:
 
     def parameters(self, name: str, tensor: str, shape: tuple[int, ...]) -> tuple[str, str]:
         """Weight and bias of a layer that reads `tensor`."""
-        # He-scaled (He et al. 2015), so that activations neither vanish into denormals, which
-        # are slow on a CPU, nor overflow, however deep the network is.
-        scale = np.sqrt(2 / np.prod(shape[1:]))
-        weight = (self.random(shape) * np.float32(scale)).astype(self.dtype)
-        bias = (self.random(shape[:1]) * np.float32(scale)).astype(self.dtype)
+        scale = fan_in_scale(shape)
+        weight = (self.drawn(shape) * scale).astype(self.dtype)
+        bias = (self.drawn(shape[:1]) * scale).astype(self.dtype)
         return self.constant(f"{name}.weight", weight), self.constant(f"{name}.bias", bias)
 
-    def random(self, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-        """Standard normal values from the pool."""
-        start = len(self.weights) * 7919 % POOL
-        values: npt.NDArray[np.float32] = np.resize(np.roll(self.pool, -start), shape)
-        return values
+    def drawn(self, shape: tuple[int, ...]) -> Floats:
+        """Standard normal values."""
+        return self.random.draw(shape, len(self.weights))
 
     def constant(self, name: str, values: npt.NDArray[Any]) -> str:
         """An initializer."""
@@ -143,4 +143,4 @@ class Writer:
 
 
 FLOAT, FLOAT16 = int(TensorProto.FLOAT), int(TensorProto.FLOAT16)
-UINT8 = int(TensorProto.UINT8)
+INT8, UINT8 = int(TensorProto.INT8), int(TensorProto.UINT8)

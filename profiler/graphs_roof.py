@@ -5,16 +5,13 @@ Neither has a batch: what they measure belongs to the device, the runtime and th
 
 from __future__ import annotations
 
-from math import gcd
-
 import numpy as np
 
-from profiler.graph_writer import INPUT, OUTPUT, Writer, writer
+from profiler.graph_writer import Writer, writer
+from profiler.pieces import INPUT, OUTPUT, copy_shape
 
 LEAST, MOST = 1, 254
 """Bounds of the int8 copy; within uint8's own, or a runtime would drop the clipping."""
-ROWS = 1024
-"""Most rows of a copied tensor: a runtime may split it among threads by rows alone."""
 
 
 def gemm_model(side: int, precision: str = "fp32", seed: int = 0) -> bytes:
@@ -29,7 +26,7 @@ def gemm_model(side: int, precision: str = "fp32", seed: int = 0) -> bytes:
         graph.settled(product, OUTPUT)
     else:
         # scaled by the fan-in, so that fp16 does not overflow
-        values = graph.random((side, side)) * np.float32(side**-0.5)
+        values = graph.drawn((side, side)) * np.float32(side**-0.5)
         weight = graph.constant("gemm.weight", values.astype(graph.dtype))
         graph.node("MatMul", "gemm", [tensor, weight], OUTPUT)
     return graph.serialize((side, side), (side, side), image=False, logits=False)
@@ -48,14 +45,13 @@ def copy_model(elements: int, precision: str = "fp32", seed: int = 0) -> bytes:
         graph.node("Clip", "copy", [INPUT, *bounds], OUTPUT)
     else:
         graph.relu("copy", INPUT, OUTPUT)
-    rows = gcd(elements, ROWS)
-    shape = (rows, elements // rows)
+    shape = copy_shape(elements)
     return graph.serialize(shape, shape, image=False, logits=False)
 
 
 def _integers(graph: Writer, side: int) -> str:
     """int8 weights [side, side], dequantised by one scale."""
-    values = np.clip(np.rint(graph.random((side, side)) * 40), -127, 127).astype(np.int8)
+    values = graph.random.integers((side, side), len(graph.weights))
     weight = graph.constant("gemm.weight", values)
     scale = graph.constant("gemm.scale", np.array(side**-0.5 / 40, dtype=np.float32))
     zero = graph.constant("gemm.zero", np.array(0, dtype=np.int8))

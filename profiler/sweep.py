@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from profiler.graphs import piece_names
+from profiler.pieces import piece_names
 from supernet.config import ConfigError
 from supernet.network import NetworkSpec
 from supernet.shapes import BlockShape, HeadShape, Shape, StemShape

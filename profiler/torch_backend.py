@@ -18,7 +18,7 @@ from latency_tables.table import Target
 from profiler import machine
 from profiler.backend import BackendError, Runner, check_precision, check_size, load, names
 from profiler.feed import INPUTS, cycled, samples
-from profiler.graphs import check_chain, input_shape
+from profiler.pieces import check_chain, input_shape
 from supernet.config import ChannelConfig
 from supernet.network import NetworkSpec
 from supernet.shapes import Shape

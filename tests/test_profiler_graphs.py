@@ -14,14 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper, shape_inference
 
-from profiler.graphs import (
-    block_model,
-    chain_model,
-    input_shape,
-    network_model,
-    output_shape,
-    piece_names,
-)
+from profiler.graphs import block_model, chain_model, network_model
+from profiler.pieces import input_shape, output_shape, piece_names
 from supernet.arithmetic import count
 from supernet.config import ConfigError
 from supernet.network import NetworkSpec

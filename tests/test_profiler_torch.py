@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from profiler.backend import load
-from profiler.graphs import input_shape, output_shape
+from profiler.pieces import input_shape, output_shape
 from profiler.torch_modules import Copy, initialised, network_of, piece
 from supernet.arithmetic import count
 from supernet.network import NetworkSpec

@@ -1,0 +1,1 @@
+"""CUDA devices as the timing of engines needs them; see `profiler.gpu.timing`."""
