@@ -8,7 +8,7 @@ Enumerations are classes whose members have their own class. Used for types alon
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 
 class ActivationType(Protocol):
@@ -76,17 +76,19 @@ class DataType(Protocol):
     INT8: DataType
 
 
-class Severity(Protocol):
-    """Of a message; the lower, the worse."""
+class Severities(Protocol):
+    """`ILogger.Severity`; the lower, the worse."""
 
-    ERROR: Severity
-    INTERNAL_ERROR: Severity
+    ERROR: Severities
+    INTERNAL_ERROR: Severities
 
 
 class ILogger(Protocol):
     """Takes messages; ours derives from it."""
 
-    def log(self, severity: Severity, msg: str) -> None: ...
+    Severity: Severities
+
+    def log(self, severity: Severities, msg: str) -> None: ...
 
 
 class Weights(Protocol):
@@ -280,7 +282,3 @@ class ICudaEngine(Protocol):
 
 class Runtime(Protocol):
     def deserialize_cuda_engine(self, serialized_engine: bytes) -> ICudaEngine | None: ...
-
-
-Logger = type[Any]
-"""The class `ILogger` itself, to derive from: mypy cannot derive from a value."""

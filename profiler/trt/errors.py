@@ -44,18 +44,20 @@ class Log:
         # what CUDA reports beside it tells less than what TensorRT says itself
         said = sorted(dict.fromkeys(self.messages), key=lambda message: CUDA in message)
         text = " ".join("; ".join(said).split()) or "it gave no reason"
+        self.clear()
         raise BackendError(f"tensorrt cannot {what}: {text[:MOST]}")
 
 
 def _logger(trt: TensorRT, messages: list[str]) -> api.ILogger:
     errors = {trt.ILogger.Severity.INTERNAL_ERROR, trt.ILogger.Severity.ERROR}
 
-    def log(self: api.ILogger, severity: api.Severity, msg: str) -> None:
+    def log(self: api.ILogger, severity: api.Severities, msg: str) -> None:
         if severity in errors:
             messages.append(msg)
 
     def init(self: api.ILogger) -> None:
-        trt.ILogger.__init__(self)  # without it, pybind11 refuses the object
+        # without it, pybind11 refuses the object
+        trt.ILogger.__init__(self)  # type: ignore[misc]
 
     logger: api.ILogger = type("Errors", (trt.ILogger,), {"__init__": init, "log": log})()
     return logger

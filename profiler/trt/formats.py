@@ -37,7 +37,8 @@ def allow(trt: TensorRT, tensor: api.ITensor, formats: Sequence[str]) -> None:
         "HWC16": trt.TensorFormat.HWC16,
         "CHW32": trt.TensorFormat.CHW32,
     }
-    if wrong := [name for name in formats if name not in known] or not formats:
+    wrong = [name for name in formats if name not in known]
+    if wrong or not formats:
         raise BackendError(f"formats must be among {', '.join(known)}, but got {wrong or 'none'}")
     tensor.allowed_formats = sum(1 << int(known[name]) for name in dict.fromkeys(formats))
 

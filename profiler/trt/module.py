@@ -18,7 +18,7 @@ class TensorRT(Protocol):
     float16: api.DataType
     int8: api.DataType
 
-    ILogger: api.Logger
+    ILogger: type[api.ILogger]
     ActivationType: api.ActivationType
     BuilderFlag: api.BuilderFlag
     ElementWiseOperation: api.ElementWiseOperation
