@@ -14,15 +14,18 @@ import onnx
 import pytest
 from trt_networks import factory, macs, unquantised
 
+from profiler import cuda_device
 from profiler.backend import BackendError
 from profiler.graphs import block_model, chain_model, network_model
 from profiler.pieces import input_shape, is_image, is_logits, output_shape
 from profiler.trt import networks
 from profiler.trt.build import Factory
+from profiler.trt.engine import TensorRtEngine
 from profiler.trt.errors import Log
 from profiler.trt.formats import MAPS
 from profiler.trt.networks import Fill
 from profiler.trt.onnx_source import onnx_file
+from profiler.trt.plan_file import engine_bytes, load, save
 from profiler.trt.settings import Settings
 from profiler.trt.timing_cache import TimingCache
 from profiler.trt.writer import NetworkWriter
@@ -31,7 +34,9 @@ from supernet.config import ConfigError
 from supernet.network import NetworkSpec
 from supernet.shapes import STEM_KINDS, BlockShape, HeadShape, Shape, StemShape, parse_shape
 
-trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed", exc_type=OSError)
+trt = pytest.importorskip(
+    "tensorrt_rtx", reason="tensorrt_rtx is not installed", exc_type=ImportError
+)
 
 RESNET50 = NetworkSpec()
 SMALL = NetworkSpec(width=0.125, resolution=32, classes=5)
@@ -313,6 +318,7 @@ def test_the_settings_reach_tensorrt() -> None:
     assert config.get_flag(trt.BuilderFlag.TF32)
 
 
+@pytest.mark.filterwarnings("ignore:Use Deprecated in TensorRT-RTX")
 def test_a_timing_cache_is_kept_for_the_next_process(tmp_path: Path) -> None:
     def cache() -> TimingCache:
         return TimingCache(tmp_path, gpu="none", driver="0", version=trt.__version__)
@@ -334,3 +340,22 @@ def test_the_record_says_what_built_it(maker: Factory) -> None:
     assert facts["tf32"] == "0"
     assert facts["timing_cache"] == "none"
     assert all(isinstance(value, str) for value in facts.values())
+
+
+def test_an_engine_is_kept_with_what_built_it(maker: Factory, tmp_path: Path) -> None:
+    path = tmp_path / "small.engine"
+    fill = networks.whole(SMALL, SMALL.dense(), 1, "fp16")
+    plan = engine_bytes(maker, fill, "a small network", {"gpu": "none"})
+    save(plan, path)
+    assert load(path, trt.__version__) == plan
+    assert plan.facts["what"] == "a small network"
+    assert plan.facts["avg_timing_iterations"] == "8"
+    assert plan.facts["gpu"] == "none"
+
+
+@pytest.mark.skipif(bool(cuda_device.names()), reason="has a GPU, on which it may run")
+def test_without_a_gpu_an_engine_is_refused_in_tensorrts_words(maker: Factory) -> None:
+    plan = maker.build(networks.chain([NEXT], 1), "a block")
+    for data in (plan, b"not a plan", b""):
+        with pytest.raises(BackendError, match=r"tensorrt cannot .*: \S+"):
+            TensorRtEngine(trt, data, "a block")

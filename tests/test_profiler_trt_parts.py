@@ -85,6 +85,16 @@ def test_an_engine_that_cannot_be_read_says_why() -> None:
         engine(inspector="none")[0].notes()
 
 
+def test_a_runtime_that_does_not_start_says_why() -> None:
+    class NoDevice(Fake):
+        def Runtime(self, logger: Any) -> Any:
+            logger.log(trt_fake.Logger.Severity.ERROR, "no CUDA-capable device is detected")
+            raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    with pytest.raises(BackendError, match="cannot start its runtime: no CUDA-capable device"):
+        TensorRtEngine(module(NoDevice()), PLAN, "a block")
+
+
 def test_notes_name_kernels_tiles_and_formats() -> None:
     notes = engine()[0].notes()
     assert notes["tiles"] == "128x64x32"

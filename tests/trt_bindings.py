@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import ctypes
 import importlib
+import importlib.util
 import json
 import re
 import subprocess
@@ -40,7 +41,14 @@ ALIKE = {"Sequence[int]": "Dims", "ParserError": "IParserError"}
 
 
 def bindings() -> Any:
-    """The module of the real bindings, over stubs of its libraries."""
+    """The module of the real bindings, over stubs of its libraries where those are missing."""
+    if importlib.util.find_spec("tensorrt_libs") is None:
+        load_stubs()
+    return importlib.import_module("tensorrt_bindings")
+
+
+def load_stubs() -> None:
+    """Puts libraries into the process that have the names TensorRT's bindings look for."""
     functions = [f"void *{name}(void) {{ return 0; }}" for name in POINTERS]
     functions += [f"int {name}(void) {{ return {n}; }}" for name, n in NUMBERS.items()]
     with tempfile.TemporaryDirectory() as folder:
@@ -51,7 +59,6 @@ def bindings() -> Any:
             command = ["gcc", "-shared", "-fPIC", f"-Wl,-soname,{library}", "-o", path, source]
             subprocess.run(command, check=True)
             ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
-    return importlib.import_module("tensorrt_bindings")
 
 
 class Checker:

@@ -44,10 +44,7 @@ class Factory:
         self.log = Log(trt)
         self._cache = cache
         self._tweak = tweak
-        try:
-            self._builder = trt.Builder(self.log.logger)
-        except TypeError:  # pybind11's answer where TensorRT gave no builder
-            self.log.fail("start a builder")
+        self._builder = self.log.start(trt.Builder, "a builder")
 
     def build(self, fill: Fill, what: str) -> bytes:
         """A serialized engine (a "plan").

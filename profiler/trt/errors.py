@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
 from profiler.backend import BackendError
@@ -39,6 +40,17 @@ class Log:
             self.fail(what)
         return value
 
+    def start(self, make: Callable[[api.ILogger], T], what: str) -> T:
+        """What a class of TensorRT gives for our logger.
+
+        Raises:
+            BackendError: it gives nothing, as where there is no usable GPU.
+        """
+        try:
+            return make(self.logger)
+        except TypeError:  # what pybind11 makes of nothing
+            self.fail(f"start {what}")
+
     def fail(self, what: str) -> NoReturn:
         """Raises BackendError: TensorRT cannot do `what`, and its own words why."""
         # what CUDA reports beside it tells less than what TensorRT says itself
@@ -57,7 +69,7 @@ def _logger(trt: TensorRT, messages: list[str]) -> api.ILogger:
 
     def init(self: api.ILogger) -> None:
         # without it, pybind11 refuses the object
-        trt.ILogger.__init__(self)  # type: ignore[misc]
+        trt.ILogger.__init__(self)
 
     logger: api.ILogger = type("Errors", (trt.ILogger,), {"__init__": init, "log": log})()
     return logger
