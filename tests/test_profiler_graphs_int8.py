@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import numpy_helper
 
 from profiler.graphs import block_model, chain_model, network_model
 from profiler.graphs_roof import gemm_model
@@ -82,6 +84,38 @@ def test_a_chain_after_a_projection_changes_its_layout_only_at_its_ends(tmp_path
     found = optimised(chain_model([first, *[block] * 3], 1, "int8"), tmp_path)
     assert found["QLinearConv"] == 13
     assert found["Transpose"] == 2
+
+
+@pytest.mark.parametrize("geometry", DENSE)
+def test_a_symmetric_graph_has_int8_maps_and_no_other_zero_point_than_0(geometry: str) -> None:
+    shape = pruned(DENSE[geometry], odd=True)
+    data = block_model(shape, 1, "int8", symmetric=True)
+    onnx.checker.check_model(data, full_check=True)
+    model = onnx.load_from_string(data)
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    kinds = ("QuantizeLinear", "DequantizeLinear")
+    pairs = [node for node in model.graph.node if node.op_type in kinds]
+    assert pairs
+    for node in pairs:
+        zero = values[node.input[2]]
+        assert zero.dtype == np.int8
+        assert not zero.any()
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    (entry,) = session.get_inputs()
+    kind = np.float32 if isinstance(shape, StemShape) else np.int8
+    image = np.random.default_rng(0).integers(0, 127, entry.shape).astype(kind)
+    (result,) = session.run(None, {entry.name: image})
+    assert result.dtype == (np.float32 if isinstance(shape, HeadShape) else np.int8)
+    assert len(np.unique(result)) > 3
+
+
+def test_only_a_symmetric_graph_adds_an_unrounded_convolution() -> None:
+    block = BlockShape(7, 1, "projection", 8, 8, 8, 32)
+    for symmetric, maker in ((True, "Conv"), (False, "DequantizeLinear")):
+        model = onnx.load_from_string(block_model(block, 1, "int8", symmetric=symmetric))
+        made_by = {node.output[0]: node.op_type for node in model.graph.node}
+        (add,) = [node for node in model.graph.node if node.op_type == "Add"]
+        assert [made_by[name] for name in add.input] == [maker, "DequantizeLinear"]
 
 
 @pytest.mark.parametrize("side", [32, 31])

@@ -241,6 +241,22 @@ def test_an_open_batch_of_a_file_is_fixed(maker: Factory, tmp_path: Path) -> Non
     assert [io[0] for io in seen["io"]] == [(4, 8, 4, 4), (4, 3)]
 
 
+def test_weights_beside_a_file_are_found(maker: Factory, tmp_path: Path) -> None:
+    model = onnx.load_from_string(block_model(FIRST, 1, "int8", symmetric=True))
+    path = tmp_path / "model.onnx"
+    onnx.save_model(model, path, save_as_external_data=True, location="weights", size_threshold=64)
+    assert (tmp_path / "weights").exists()
+    assert build(maker, onnx_file(str(path), 1), "it")["macs"] == FIRST.macs
+    (tmp_path / "weights").unlink()
+    with pytest.raises(BackendError, match=r"model\.onnx: cannot read .*weight\.zero"):
+        onnx_file(str(path), 1)
+    model = onnx.load_from_string(block_model(FIRST, 1))
+    onnx.save_model(model, path, save_as_external_data=True, location="weights", size_threshold=64)
+    (tmp_path / "weights").unlink()
+    with pytest.raises(BackendError, match=r"cannot load .*model\.onnx: .*weights"):
+        maker.build(onnx_file(str(path), 1), "it")
+
+
 def test_files_that_do_not_fit_are_refused(maker: Factory, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(block_model(FIRST, 2))

@@ -322,7 +322,7 @@ def test_an_engine_is_not_saved_where_it_cannot_be(tmp_path: Path) -> None:
 def test_an_asymmetric_file_is_refused_and_a_symmetric_one_is_not(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(block_model(BLOCK, 1, "int8"))
-    with pytest.raises(BackendError, match=r"needs symmetric int8, .* input\.dq has uint8 0"):
+    with pytest.raises(BackendError, match=r"needs symmetric int8, .* input\.dq has uint8 \[0\]"):
         onnx_file(str(path), 1)
     path.write_bytes(block_model(BLOCK, 1, "int8", symmetric=True))
     assert onnx_file(str(path), 1)
@@ -340,11 +340,11 @@ def test_zero_points_are_found_wherever_they_stand() -> None:
     check_symmetric(model, "it")
     moved.attribute[0].t.CopyFrom(onnx.helper.make_tensor("", onnx.TensorProto.INT8, [], [3]))
     model.graph.node[0].CopyFrom(moved)
-    with pytest.raises(BackendError, match=r"input\.dq has int8 3"):
+    with pytest.raises(BackendError, match=r"input\.dq has int8 \[3\]"):
         check_symmetric(model, "it")
     for node in model.graph.node[1:]:
         del node.input[2:]
-    with pytest.raises(BackendError, match=r"\.q has uint8 0"):
+    with pytest.raises(BackendError, match=r"\.q has uint8 \[0\]"):
         check_symmetric(model, "it")
 
 

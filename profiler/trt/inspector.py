@@ -89,4 +89,4 @@ def _text(layer: Any, field: str) -> str:
 
 
 def _joined(words: tuple[str, ...]) -> str:
-    return " ".join(word for word in words if word)[:MOST]
+    return "; ".join(word for word in words if word)[:MOST]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
@@ -31,7 +32,7 @@ def onnx_file(path: str, batch: int) -> Fill:
             quantisation.
     """
     found, data = _read(path)
-    check_symmetric(onnx.load_model_from_string(data), path)
+    check_symmetric(onnx.load_model_from_string(data), path, str(found.parent))
 
     def fill(trt: TensorRT, network: api.INetworkDefinition, log: Log) -> api.OnnxParser:
         parser = trt.OnnxParser(network, log.logger)
@@ -50,10 +51,14 @@ def onnx_file(path: str, batch: int) -> Fill:
     return fill
 
 
-def check_symmetric(model: onnx.ModelProto, name: str) -> None:
-    """Raises BackendError unless every zero point is 0, and activations are int8.
+def check_symmetric(model: onnx.ModelProto, name: str, folder: str = "") -> None:
+    """Holds a model to what TensorRT can quantise: int8, with zero points of 0.
 
-    TensorRT has neither unsigned activations nor zero points.
+    Args:
+        folder: where weights lie that the model keeps in files of their own.
+
+    Raises:
+        BackendError: a zero point that is not 0, not int8, or cannot be read.
     """
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
@@ -67,13 +72,13 @@ def check_symmetric(model: onnx.ModelProto, name: str) -> None:
         if len(node.input) > 2 and node.input[2]:
             if node.input[2] not in constants:
                 raise BackendError(f"{name}: the zero point of {node.name} is not constant")
-            zero = numpy_helper.to_array(constants[node.input[2]])
+            zero = _values(constants[node.input[2]], folder, name)
         elif node.op_type == "DequantizeLinear":
             continue  # its input has a type, and 0 for a zero point
         if zero.dtype != np.int8 or np.any(zero):
             raise BackendError(
                 f"{name}: TensorRT needs symmetric int8, zero points of 0, but {node.name} has "
-                f"{zero.dtype} {np.ravel(zero)[0]}"
+                f"{zero.dtype} {np.ravel(zero)[:1].tolist()}"
             )
 
 
@@ -87,6 +92,13 @@ def _read(path: str) -> tuple[Path, bytes]:
     except Exception as error:  # which class depends on protobuf's implementation
         raise BackendError(f"{path} is not an ONNX model: {error}") from None
     return found, data
+
+
+def _values(tensor: onnx.TensorProto, folder: str, name: str) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(numpy_helper.to_array(tensor, base_dir=folder))
+    except Exception as error:  # onnx has several kinds for files that are missing or strange
+        raise BackendError(f"{name}: cannot read {tensor.name}: {error}") from None
 
 
 def _fixed(tensor: api.ITensor, batch: int, path: str) -> tuple[int, ...]:

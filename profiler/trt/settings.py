@@ -29,7 +29,7 @@ class Settings:
 
     optimization_level: int = 3
     avg_timing_iterations: int = LEAST_TIMINGS
-    workspace_bytes: int = 1 << 30
+    workspace_bytes: int = 4 << 30
     tf32: bool = False
 
     def __post_init__(self) -> None:

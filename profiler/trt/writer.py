@@ -28,9 +28,9 @@ class NetworkWriter:
     """A `profiler.pieces.Layers` whose tensors are TensorRT's.
 
     Attributes:
+        precision: of maps that enter and leave: fp32, fp16 or int8.
+        real: of images, logits and weights: fp32 or fp16.
         kept: weights that TensorRT reads while it builds; the writer must outlive that.
-        input_types, output_types: precisions of what enters and leaves: of maps, and of images or
-            logits.
     """
 
     def __init__(
