@@ -346,6 +346,11 @@ def test_zero_points_are_found_wherever_they_stand() -> None:
         del node.input[2:]
     with pytest.raises(BackendError, match=r"\.q has uint8 \[0\]"):
         check_symmetric(model, "it")
+    for node in model.graph.node:
+        if node.op_type == "QuantizeLinear":
+            chosen = onnx.helper.make_attribute("output_dtype", onnx.TensorProto.INT8)
+            node.attribute.append(chosen)
+    check_symmetric(model, "it")
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:

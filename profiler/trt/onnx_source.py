@@ -31,8 +31,8 @@ def onnx_file(path: str, batch: int) -> Fill:
         BackendError: unreadable, no ONNX, another batch, another open dimension, or asymmetric
             quantisation.
     """
-    found, data = _read(path)
-    check_symmetric(onnx.load_model_from_string(data), path, str(found.parent))
+    found, data, model = _read(path)
+    check_symmetric(model, path, str(found.parent))
 
     def fill(trt: TensorRT, network: api.INetworkDefinition, log: Log) -> api.OnnxParser:
         parser = trt.OnnxParser(network, log.logger)
@@ -67,14 +67,12 @@ def check_symmetric(model: onnx.ModelProto, name: str, folder: str = "") -> None
     for node in model.graph.node:
         if node.op_type not in PAIR:
             continue
-        # QuantizeLinear without a zero point makes uint8
-        zero: Any = np.uint8(0)
         if len(node.input) > 2 and node.input[2]:
             if node.input[2] not in constants:
                 raise BackendError(f"{name}: the zero point of {node.name} is not constant")
             zero = _values(constants[node.input[2]], folder, name)
-        elif node.op_type == "DequantizeLinear":
-            continue  # its input has a type, and 0 for a zero point
+        else:
+            zero = _implied(node)
         if zero.dtype != np.int8 or np.any(zero):
             raise BackendError(
                 f"{name}: TensorRT needs symmetric int8, zero points of 0, but {node.name} has "
@@ -82,16 +80,24 @@ def check_symmetric(model: onnx.ModelProto, name: str, folder: str = "") -> None
             )
 
 
-def _read(path: str) -> tuple[Path, bytes]:
+def _implied(node: onnx.NodeProto) -> npt.NDArray[Any]:
+    """The zero point of a node that names none."""
+    chosen = [a.i for a in node.attribute if a.name == "output_dtype"]
+    if node.op_type == "DequantizeLinear" or onnx.TensorProto.INT8 in chosen:
+        return np.zeros((), dtype=np.int8)  # the type is that of its input, or as it says
+    return np.zeros((), dtype=np.uint8)
+
+
+def _read(path: str) -> tuple[Path, bytes, onnx.ModelProto]:
     try:
         found = Path(path).resolve(strict=True)
         data = found.read_bytes()
-        onnx.load_model_from_string(data)
+        model = onnx.load_model_from_string(data)
     except OSError as error:
         raise BackendError(f"cannot read the model file: {error}") from None
     except Exception as error:  # which class depends on protobuf's implementation
         raise BackendError(f"{path} is not an ONNX model: {error}") from None
-    return found, data
+    return found, data, model
 
 
 def _values(tensor: onnx.TensorProto, folder: str, name: str) -> npt.NDArray[Any]:
