@@ -82,18 +82,19 @@ FORMATS = [
     for name in MAPS[precision]
     for less in (0, 5)
 ]
+STEMS_AND_HEADS: tuple[Shape, ...] = (
+    *(StemShape(kind, 64, 3, 24) for kind in STEM_KINDS),
+    StemShape("7x7/2+maxpool", 224, 3, 64),
+    StemShape("3x3/1", 9, 1, 1),
+    HeadShape(7, 2048, 1000),
+    HeadShape(7, 37, 10),
+    HeadShape(1, 1, 1),
+)
 ENDS = [
     Case((shape,), precision, batch)
     for precision in PRECISIONS
     for batch in BATCHES
-    for shape in (
-        *(StemShape(kind, 64, 3, 24) for kind in STEM_KINDS),
-        StemShape("7x7/2+maxpool", 224, 3, 64),
-        StemShape("3x3/1", 9, 1, 1),
-        HeadShape(7, 2048, 1000),
-        HeadShape(7, 37, 10),
-        HeadShape(1, 1, 1),
-    )
+    for shape in STEMS_AND_HEADS
 ]
 FIRST = BlockShape(14, 2, "projection", 48, 16, 24, 64)
 NEXT = BlockShape(7, 1, "identity", 64, 19, 24, 64)

@@ -56,7 +56,15 @@ def load_stubs() -> None:
         source.write_text("\n".join(functions), encoding="utf-8")
         for library in LIBRARIES:
             path = Path(folder, library)
-            command = ["gcc", "-shared", "-fPIC", f"-Wl,-soname,{library}", "-o", path, source]
+            command = [
+                "gcc",
+                "-shared",
+                "-fPIC",
+                f"-Wl,-soname,{library}",
+                "-o",
+                str(path),
+                str(source),
+            ]
             subprocess.run(command, check=True)
             ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
 
@@ -107,11 +115,11 @@ class Checker:
             if not isinstance(found, property):
                 self.wrong.append(f"{owner}.{item.name} is no property")
             return
-        document = found.__init__.__doc__ if isinstance(found, type) else found.__doc__
-        name = "__init__" if isinstance(found, type) else item.name
+        called = vars(found)["__init__"] if isinstance(found, type) else found
+        name = called.__name__
         ours = [argument.arg for argument in (*item.args.posonlyargs, *item.args.args)][1:]
         result = "" if isinstance(found, type) else returned(item)
-        candidates = list(signatures(name, document or ""))
+        candidates = list(signatures(name, called.__doc__ or ""))
         if not any(accepts(ours, result, *candidate) for candidate in candidates):
             self.wrong.append(f"{owner}.{item.name}{ours} -> {result or '?'} is not {candidates}")
 

@@ -44,7 +44,7 @@ class Factory:
         self.log = Log(trt)
         self._cache = cache
         self._tweak = tweak
-        self._builder = self.log.start(trt.Builder, "a builder")
+        self._builder = self.log.made(trt.Builder, "a builder")
 
     def build(self, fill: Fill, what: str) -> bytes:
         """A serialized engine (a "plan").
@@ -77,8 +77,3 @@ class Factory:
         """Version, settings and cache, for `Target.details`."""
         cache = self._cache.facts() if self._cache else {"timing_cache": "none"}
         return {"tensorrt": self.trt.__version__, **self.settings.facts(), **cache}
-
-
-def build(trt: TensorRT, fill: Fill, settings: Settings | None = None) -> bytes:
-    """One engine by a builder of its own; see `Factory.build`."""
-    return Factory(trt, settings or Settings()).build(fill, "the network")

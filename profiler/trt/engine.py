@@ -30,7 +30,7 @@ class TensorRtEngine:
         self._what = what
         # all of them must outlive the context
         self._log = Log(trt)
-        self._runtime = self._log.start(trt.Runtime, "its runtime")
+        self._runtime = self._log.made(trt.Runtime, "its runtime")
         self._engine = self._log.need(
             self._runtime.deserialize_cuda_engine(plan), f"read the engine of {what}"
         )

@@ -40,7 +40,7 @@ class Log:
             self.fail(what)
         return value
 
-    def start(self, make: Callable[[api.ILogger], T], what: str) -> T:
+    def made(self, make: Callable[[api.ILogger], T], what: str) -> T:
         """What a class of TensorRT gives for our logger.
 
         Raises:
