@@ -1,10 +1,12 @@
 """Engines really built, by TensorRT-RTX, which needs no GPU for that and has TensorRT's interface.
 
-What it builds is not what TensorRT would run, so nothing is timed. Skips where it is not installed.
+What it builds is not what TensorRT would run, so nothing is timed. Skips where it is not installed,
+and where TensorRT itself is: the two cannot share a process.
 """
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +36,8 @@ from supernet.config import ConfigError
 from supernet.network import NetworkSpec
 from supernet.shapes import STEM_KINDS, BlockShape, HeadShape, Shape, StemShape, parse_shape
 
+if importlib.util.find_spec("tensorrt") is not None:
+    pytest.skip("tensorrt is installed beside tensorrt_rtx", allow_module_level=True)
 trt = pytest.importorskip(
     "tensorrt_rtx", reason="tensorrt_rtx is not installed", exc_type=ImportError
 )
