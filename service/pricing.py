@@ -48,7 +48,7 @@ def price(config: str, table: str | None, job: Path | None) -> dict[str, Any]:
     else:
         wanted = read_config(Path(config))
         if measured is None and job is None:
-            network = _network_of(wanted)
+            network = network_of(wanted)
     macs, params = count(network, wanted)
     result: dict[str, Any] = {"macs": macs, "params": params}
     if measured is not None:
@@ -64,11 +64,15 @@ def price(config: str, table: str | None, job: Path | None) -> dict[str, Any]:
     return result
 
 
-def _network_of(config: ChannelConfig) -> NetworkSpec:
-    """ResNet-50, 101 or 152 at 224, by the number of blocks."""
+def network_of(config: ChannelConfig, resolution: int = 224) -> NetworkSpec:
+    """ResNet-50, 101 or 152, by the number of blocks.
+
+    Raises:
+        ConfigError: another number of blocks.
+    """
     for depths in DEPTHS.values():
         if sum(depths) == len(config.inner) and len(depths) == len(config.stages):
-            return NetworkSpec(depths=depths)
+            return NetworkSpec(depths=depths, resolution=resolution)
     known = ", ".join(f"{sum(d)} ({name})" for name, d in DEPTHS.items())
     raise ConfigError(
         f"a config has one of {known} inner pairs unless --job or --table gives the network; "

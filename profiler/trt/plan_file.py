@@ -75,13 +75,25 @@ def save(plan: PlanFile, path: Path) -> None:
 
 
 def load(path: Path, version: str) -> PlanFile:
-    """Reads an engine that `save` wrote.
+    """Reads an engine that `save` wrote, to run it.
 
     Args:
         version: of the TensorRT that is to run it; an engine runs on no other.
 
     Raises:
-        BackendError: no such file, not ours, damaged, or of another version.
+        BackendError: as in `read`, or built by another version.
+    """
+    plan = read(path)
+    if (built := plan.facts.get("tensorrt")) != version:
+        raise BackendError(f"{path} was built by TensorRT {built}, but {version} is here")
+    return plan
+
+
+def read(path: Path) -> PlanFile:
+    """Reads an engine that `save` wrote.
+
+    Raises:
+        BackendError: no such file, not ours, or damaged.
     """
     try:
         data = path.read_bytes()
@@ -93,8 +105,6 @@ def load(path: Path, version: str) -> PlanFile:
     plan = PlanFile(data=data, facts=_facts(record, beside(path)))
     if record["sha256"] != plan.sha256:
         raise BackendError(f"{path} is not the engine that {beside(path).name} describes")
-    if (built := plan.facts.get("tensorrt")) != version:
-        raise BackendError(f"{path} was built by TensorRT {built}, but {version} is here")
     return plan
 
 
