@@ -27,6 +27,10 @@ class BrokenError(BackendError):
     """The measuring process, or its CUDA context, is of no more use; a fresh one may be."""
 
 
+class OutOfMemoryError(BackendError):
+    """The device has too little memory for what is to be alive at once; for less it may do."""
+
+
 Runner = Callable[[int], float]
 """Runs a model n times and returns the time of each run in milliseconds, averaged over the n."""
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from profiler.backend import BackendError, BrokenError
+from profiler.backend import BackendError, BrokenError, OutOfMemoryError
 from profiler.gpu.device import Buffer, Identity, Stream
 from profiler.gpu.engine import IoTensor
 
@@ -262,7 +262,7 @@ class FakeDevice:
         try:
             address = self.cuda.malloc(nbytes)
         except MemoryError as error:
-            raise BackendError(str(error)) from None
+            raise OutOfMemoryError(str(error)) from None
         return Buffer(address=address, nbytes=nbytes, own=Own(address, self.cuda.free))
 
     def fill(self, buffer: Buffer, data: npt.NDArray[np.uint8]) -> None:

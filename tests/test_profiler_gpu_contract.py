@@ -160,9 +160,9 @@ def test_nvml_has_every_name_and_number() -> None:
         0x40: "HwThermalSlowdown",
         0x80: "HwPowerBrakeSlowdown",
     }
-    assert {getattr(pynvml, f"nvmlClocksEventReason{name}"): bit for bit, name in named.items()} == {
-        bit: bit for bit in THROTTLES
-    }
+    assert {
+        getattr(pynvml, f"nvmlClocksEventReason{name}"): bit for bit, name in named.items()
+    } == {bit: bit for bit in THROTTLES}
     takes = {"nvmlDeviceGetClockInfo": 2, "nvmlDeviceGetClock": 3, "nvmlDeviceGetTemperatureV": 3,
              "nvmlDeviceSetGpuLockedClocks": 3, "nvmlDeviceGetProcessUtilization": 2}  # fmt: skip
     for name, number in takes.items():

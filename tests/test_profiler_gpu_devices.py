@@ -14,7 +14,7 @@ from profiler_fake_cuda import UUID, Cuda, FakeEngine
 from profiler_fake_packages import FakePycuda, FakeRuntime, FakeTorch, Faulty
 
 from profiler import cuda_device
-from profiler.backend import BackendError, BrokenError
+from profiler.backend import BackendError, BrokenError, OutOfMemoryError
 from profiler.gpu import choose
 from profiler.gpu.cuda_python_device import CudaPythonDevice
 from profiler.gpu.device import Device
@@ -96,7 +96,7 @@ def test_no_error_of_any_call_goes_unseen(opened: Callable[[Cuda], Opened], call
         with pytest.raises(BrokenError, match="cudaSetDevice failed"):
             CudaPythonDevice(package)
         return
-    with pytest.raises(BrokenError, match="CUDA .* failed"):
+    with pytest.raises(BrokenError, match=r"CUDA .* failed"):
         use(cuda, device)
 
 
@@ -113,13 +113,12 @@ def test_too_little_memory_is_an_error_that_leaves_the_context_whole(
     opened: Callable[[Cuda], Opened],
 ) -> None:
     device = opened(Cuda(most_bytes=100))[0]
-    with pytest.raises(BackendError, match=r"allocation|cudaMalloc|mem_alloc") as caught:
+    with pytest.raises(OutOfMemoryError, match=r"allocation|cudaMalloc"):
         device.alloc(101)
-    assert not isinstance(caught.value, BrokenError)
     assert device.alloc(99).nbytes == 99
 
 
-@pytest.mark.parametrize("opened", (with_torch, with_cuda_python))
+@pytest.mark.parametrize("opened", [with_torch, with_cuda_python])
 def test_a_capture_that_fails_ends_and_keeps_its_own_error(
     opened: Callable[[Cuda], Opened],
 ) -> None:
@@ -177,7 +176,7 @@ def test_the_package_is_the_one_asked_for_or_the_best_installed(
         choose.chosen()
     with pytest.raises(BackendError, match="torch or cuda-python or pycuda"):
         choose.chosen("auto")
-    with pytest.raises(BackendError, match="must be one of auto, torch, .* but got 'cupy'"):
+    with pytest.raises(BackendError, match=r"must be one of auto, torch, .* but got 'cupy'"):
         choose.chosen("cupy")
 
 
@@ -226,8 +225,6 @@ def test_a_package_that_cannot_start_is_one_line(monkeypatch: pytest.MonkeyPatch
         choose.open_device("torch")
     broken = FakeRuntime(Cuda())
     broken.failing = "cudaSetDevice"
-    monkeypatch.setitem(
-        choose.PACKAGES, "cuda-python", ("torch", lambda: CudaPythonDevice(broken))
-    )
+    monkeypatch.setitem(choose.PACKAGES, "cuda-python", ("torch", lambda: CudaPythonDevice(broken)))
     with pytest.raises(BackendError, match="cudaSetDevice failed"):
         choose.open_device("cuda-python")

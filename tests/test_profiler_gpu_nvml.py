@@ -225,13 +225,15 @@ def test_rounds_taken_while_the_gpu_was_throttled_are_taken_again() -> None:
 
 def test_clocks_are_locked_and_released_whatever_happens() -> None:
     package = Pynvml()
-    with (
-        pytest.raises(RuntimeError, match="in the middle"),
-        still_clocks(opened(package)) as outcome,
-    ):
-        assert outcome == "locked at 1095 MHz"
-        assert package.locked == (1095, 1095)
-        raise RuntimeError("in the middle")
+
+    def measured() -> None:
+        with still_clocks(opened(package)) as outcome:
+            assert outcome == "locked at 1095 MHz"
+            assert package.locked == (1095, 1095)
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        measured()
     assert package.locks == [(1095, 1095), None]
 
 

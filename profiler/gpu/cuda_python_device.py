@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler import cuda_device
-from profiler.backend import BackendError, BrokenError
+from profiler.backend import BrokenError, OutOfMemoryError
 from profiler.gpu.device import Buffer, Handle, Identity, Stream
 
 
@@ -99,7 +99,7 @@ class CudaPythonDevice:
         error, *found = getattr(self._cuda, function)(*arguments)
         errors = self._cuda.cudaError_t
         if error == errors.cudaErrorMemoryAllocation:
-            raise BackendError(f"CUDA {function} failed: not enough device memory")
+            raise OutOfMemoryError(f"CUDA {function} failed: not enough device memory")
         if error != errors.cudaSuccess:
             _, text = self._cuda.cudaGetErrorString(error)
             raise BrokenError(f"CUDA {function} failed: {text.decode(errors='replace')}")

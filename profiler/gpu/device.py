@@ -84,7 +84,7 @@ class Device(Protocol):
         """Device memory.
 
         Raises:
-            BackendError: there is not as much.
+            OutOfMemoryError: there is not as much.
         """
 
     def fill(self, buffer: Buffer, data: npt.NDArray[np.uint8]) -> None:

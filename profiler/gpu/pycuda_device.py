@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler import cuda_device
-from profiler.backend import BackendError, BrokenError
+from profiler.backend import BackendError, BrokenError, OutOfMemoryError
 from profiler.gpu.device import Buffer, Handle, Identity, Stream
 
 NON_BLOCKING = 1
@@ -92,6 +92,6 @@ class PycudaDevice:
         try:
             yield
         except self._cuda.MemoryError as error:
-            raise BackendError(f"CUDA {what} failed: {error}") from None
+            raise OutOfMemoryError(f"CUDA {what} failed: {error}") from None
         except self._cuda.Error as error:
             raise BrokenError(f"CUDA {what} failed: {error}") from None

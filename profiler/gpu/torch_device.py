@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler import cuda_device
-from profiler.backend import BackendError, BrokenError
+from profiler.backend import BackendError, BrokenError, OutOfMemoryError
 from profiler.gpu.device import Buffer, Handle, Identity, Stream
 
 
@@ -91,7 +91,7 @@ class TorchDevice:
         try:
             yield
         except self._torch.OutOfMemoryError as error:
-            raise BackendError(f"CUDA {what} failed: {error}") from None
+            raise OutOfMemoryError(f"CUDA {what} failed: {error}") from None
         except BackendError:
             raise
         except RuntimeError as error:
