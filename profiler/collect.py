@@ -66,7 +66,7 @@ def collect(
         steady(backend, target) as held,
     ):
         book = Journal(journal, held, network, protocol)
-        Collector(target, network, planner, book, protocol, progress, sentinel_of(network)).run()
+        Collector(held, network, planner, book, protocol, progress, sentinel_of(network)).run()
     return fit_table(assemble(book, network, protocol))
 
 
@@ -104,9 +104,9 @@ def session_of(
     protocol = tuned(backend, protocol or Protocol())
     with (
         measuring(lock_name(target), wait_s, lambda note: progress(0, len(models), note)),
-        steady(backend, target),
+        steady(backend, target) as held,
     ):
-        return _together(target, models, protocol, progress, sentinel)
+        return _together(held, models, protocol, progress, sentinel)
 
 
 def _together(

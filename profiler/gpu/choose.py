@@ -41,6 +41,9 @@ PACKAGES: dict[str, tuple[str, Callable[[], Device]]] = {
 }
 """Name -> the module that shows it is installed, and what opens its device; best first."""
 
+WITH_GRAPHS = ("torch", "cuda-python")
+"""Those that offer CUDA graphs."""
+
 
 def missing(name: str) -> str | None:
     """Why the device cannot be opened through this package, or None; a device may still lack."""

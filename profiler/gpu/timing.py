@@ -34,6 +34,8 @@ ENQUEUE_SHARE = 0.8
 MOST_VARIATION = 0.025
 KEPT = 512
 """Timed stretches that the variation is taken of."""
+BRIEF = 100
+"""Characters of a note on how an engine was built; longer ones are left out."""
 ENQUEUE_BOUND = "enqueue-bound"
 DTYPES: Mapping[str, Any] = {"fp32": np.float32, "fp16": np.float16, "int8": np.int8}
 
@@ -75,7 +77,7 @@ class EngineRunner:
 
     def remarks(self) -> Remarks:
         """What its timing was like, and how the engine is built."""
-        notes = [f"{name} {value}" for name, value in self._engine.notes().items()]
+        notes = list(self._built())
         cv = variation(self._stretches) if self._stretches else 0.0
         if cv > MOST_VARIATION:
             notes.append(f"runs vary by {100 * cv:.1f} %")
@@ -85,6 +87,17 @@ class EngineRunner:
             notes.append(f"{ENQUEUE_BOUND} without a CUDA graph")
         bound = self._enqueue_bound and not self._device.graphs
         return Remarks(flags=(ENQUEUE_BOUND,) if bound else (), notes=tuple(notes))
+
+    def _built(self) -> Iterator[str]:
+        """What a row can hold of how the engine was built: not the names of all its kernels."""
+        try:
+            known = self._engine.notes()
+        except BackendError as error:
+            yield f"not inspected: {error}"
+            return
+        for name, value in known.items():
+            if len(value) <= BRIEF:
+                yield f"{name} {value}"
 
     @contextmanager
     def _diagnosed(self) -> Iterator[None]:
