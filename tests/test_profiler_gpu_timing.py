@@ -13,6 +13,7 @@ from profiler.backend import BackendError, BrokenError, Remarking
 from profiler.feed import INPUTS
 from profiler.gpu.device import Buffer, Stream
 from profiler.gpu.engine import IoTensor
+from profiler.gpu.pool import Pool
 from profiler.gpu.timing import GRAPH_MS, MOST_RUNS, EngineRunner
 
 LATENCIES = (0.0021, 0.017, 0.0873, 0.31, 4.0)
@@ -146,6 +147,27 @@ def test_a_device_without_enough_memory_is_our_error() -> None:
     device = FakeDevice(Cuda(most_bytes=10_000))
     with pytest.raises(BackendError, match="out of memory"):
         EngineRunner(FakeEngine(device.cuda, 0.2), device, device.cuda.clock_ns)
+
+
+def test_engines_of_a_pool_share_memory_and_inputs_stay_what_they_are() -> None:
+    cuda = Cuda()
+    device = FakeDevice(cuda)
+    pool = Pool(device)
+    sizes = (1000, 4096, 70_000, 300, 70_000)
+    runners = [
+        EngineRunner(FakeEngine(cuda, 0.5, tensors(size)), device, cuda.clock_ns, pool=pool)
+        for size in sizes
+    ]
+    assert all(runner(3) == pytest.approx(0.5, rel=0.01) for runner in runners)
+    alive = sum(piece.nbytes for piece in cuda.memory if piece.alive)
+    assert alive <= (INPUTS + 1) * 2 * 131_072
+    outputs = {engine.bound["output"] for engine in engines(cuda)}
+    inputs = {address for engine in engines(cuda) for address in engine.read_from}
+    assert not outputs & inputs
+
+
+def engines(cuda: Cuda) -> list[FakeEngine]:
+    return [graph.kernels[0].engine for graph in cuda.captured]
 
 
 def test_memory_and_streams_are_given_back_with_the_runner() -> None:

@@ -19,7 +19,7 @@ from profiler_fake_packages import FakeTorch
 
 from latency_tables.table import Target
 from profiler import cuda_device
-from profiler.backend import BackendError, Remarking, Runner, load
+from profiler.backend import BackendError, OutOfMemoryError, Remarking, Runner, load
 from profiler.backends import tensorrt as plugin
 from profiler.capabilities import Steadying, Tuned, Watching, lock_name, steady, tuned, watch_of
 from profiler.gpu import choose, nvml
@@ -67,6 +67,9 @@ class Engine(trt_fake.Engine):
     fake: Module
 
     def create_execution_context(self) -> Context | None:
+        if self.fake.short:
+            self.fake.refused("Error Code 2: OutOfMemory (Requested size was 123 bytes.)")
+            return None
         return Context(self.fake)
 
 
@@ -75,7 +78,7 @@ class Module(trt_fake.Fake):
 
     def __init__(self, cuda: Cuda, ms: float = 0.05) -> None:
         super().__init__()
-        self.cuda, self.ms, self.refuses = cuda, ms, False
+        self.cuda, self.ms, self.refuses, self.short = cuda, ms, False, False
 
     def Runtime(self, logger: Any) -> Any:
         self.logger = logger
@@ -203,6 +206,17 @@ def test_a_runtime_that_refuses_is_our_error_with_its_own_words(module: Module) 
     backend = load("tensorrt")
     with pytest.raises(BackendError, match=r"cannot queue block:6x6.*: it cannot run"):
         backend.block(BLOCK, backend.target("fp16", 1, 1))
+
+
+def test_too_little_memory_for_an_engine_is_told_apart(module: Module) -> None:
+    backend = load("tensorrt")
+    target = backend.target("fp16", 1, 1)
+    module.short = True
+    with pytest.raises(OutOfMemoryError, match="Requested size was 123"):
+        backend.block(BLOCK, target)
+    module.short, module.cuda.most_bytes = False, 1000
+    with pytest.raises(OutOfMemoryError, match="out of memory"):
+        backend.block(BLOCK, target)
 
 
 def test_another_gpu_than_the_targets_is_refused(module: Module) -> None:

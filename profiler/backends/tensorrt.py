@@ -7,6 +7,7 @@ another. The SM clock is locked while measuring where that is allowed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,10 +15,11 @@ from functools import cached_property
 
 from latency_tables.table import Target
 from profiler import cuda_device, machine
-from profiler.backend import BackendError, Runner, check_precision, check_size
+from profiler.backend import BackendError, OutOfMemoryError, Runner, check_precision, check_size
 from profiler.feed import INPUTS
 from profiler.gpu import choose, nvml
 from profiler.gpu.device import Device
+from profiler.gpu.pool import Pool
 from profiler.gpu.timing import EngineRunner
 from profiler.gpu.watch import GpuWatch, still_clocks
 from profiler.lock import cache_dir
@@ -37,6 +39,7 @@ SETTINGS = Settings()
 OWN = Protocol(iterations=30, round_ms=20.0, tolerance=0.01, rows="in-context")
 """Clocks of a GPU are steadier than a CPU's, and its runs shorter."""
 TUNED = ("iterations", "round_ms", "tolerance", "rows")
+SHORT = re.compile(r"out ?of ?memory", re.IGNORECASE)
 CLOCKS = "clocks"
 """The detail that says whether they are locked."""
 
@@ -128,14 +131,23 @@ class Plugin:
 
     def _runner(self, fill: Fill, target: Target, what: str) -> Runner:
         check_precision(self, target.precision)
-        device = self._device
-        self._check_device(device, target)
-        plan = self._factory(target).build(fill, what)
-        return EngineRunner(TensorRtEngine(loading.load(), plan, what), device)
+        self._check_device(self._device, target)
+        try:
+            plan = self._factory(target).build(fill, what)
+            engine = TensorRtEngine(loading.load(), plan, what)
+            return EngineRunner(engine, self._device, pool=self._pool)
+        except BackendError as error:
+            if SHORT.search(str(error)):  # TensorRT says it in its own words only
+                raise OutOfMemoryError(str(error)) from None
+            raise
 
     @cached_property
     def _device(self) -> Device:
         return choose.open_device()
+
+    @cached_property
+    def _pool(self) -> Pool:
+        return Pool(self._device)
 
     @staticmethod
     def _check_device(device: Device, target: Target) -> None:

@@ -14,14 +14,13 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import cycle
 from time import perf_counter_ns
-from typing import Any
 
 import numpy as np
 
 from profiler.backend import BackendError, BrokenError, Remarks
-from profiler.feed import samples
 from profiler.gpu.device import Buffer, Device, Handle
-from profiler.gpu.engine import Engine, IoTensor
+from profiler.gpu.engine import Engine
+from profiler.gpu.pool import Pool
 from profiler.stats import variation
 
 GRAPH_MS = 0.3
@@ -36,20 +35,26 @@ KEPT = 512
 """Timed stretches that the variation is taken of."""
 BRIEF = 100
 """Characters of a note on how an engine was built; longer ones are left out."""
+MOST_NOTES = 10
 ENQUEUE_BOUND = "enqueue-bound"
-DTYPES: Mapping[str, Any] = {"fp32": np.float32, "fp16": np.float16, "int8": np.int8}
 
 
 class EngineRunner:
     """See `profiler.backend.Runner`: at least n runs, and the time of one in ms."""
 
     def __init__(
-        self, engine: Engine, device: Device, clock: Callable[[], int] = perf_counter_ns
+        self,
+        engine: Engine,
+        device: Device,
+        clock: Callable[[], int] = perf_counter_ns,
+        *,
+        pool: Pool | None = None,
     ) -> None:
         """Allocates, warms up and captures.
 
         Args:
             clock: the host's time in ns.
+            pool: memory shared with other engines of the device; by default its own.
 
         Raises:
             BackendError: the runtime or CUDA refuses.
@@ -57,7 +62,7 @@ class EngineRunner:
         self._engine, self._device, self._clock = engine, device, clock
         self._stream = device.stream()
         self._start, self._end = device.event(), device.event()
-        self._feeds = _feeds(engine, device)
+        self._feeds = (pool or Pool(device)).feeds(list(engine.tensors))
         self._stretches: deque[float] = deque(maxlen=KEPT)
         self._enqueue_bound = False
         self.runs = 1  # of a graph
@@ -93,11 +98,10 @@ class EngineRunner:
         try:
             known = self._engine.notes()
         except BackendError as error:
-            yield f"not inspected: {error}"
+            yield f"not inspected: {str(error)[:BRIEF]}"
             return
-        for name, value in known.items():
-            if len(value) <= BRIEF:
-                yield f"{name} {value}"
+        brief = [f"{name} {value}" for name, value in known.items() if len(value) <= BRIEF]
+        yield from (" ".join(note.split()) for note in brief[:MOST_NOTES])
 
     @contextmanager
     def _diagnosed(self) -> Iterator[None]:
@@ -175,27 +179,3 @@ class EngineRunner:
 
 def _runs(run_ms: float) -> int:
     return min(MOST_RUNS, max(1, int(np.ceil(GRAPH_MS / max(run_ms, 1e-6)))))
-
-
-def _feeds(engine: Engine, device: Device) -> list[dict[str, Buffer]]:
-    """Buffers of several distinct inputs by tensor name; the outputs, one for all, in the first."""
-    feeds: list[dict[str, Buffer]] = []
-    for tensor in engine.tensors:
-        if tensor.is_input:
-            for number, values in enumerate(_values(tensor)):
-                if number == len(feeds):
-                    feeds.append({})
-                feeds[number][tensor.name] = device.alloc(tensor.nbytes)
-                device.fill(feeds[number][tensor.name], values)
-    feeds = feeds or [{}]
-    for tensor in engine.tensors:
-        if not tensor.is_input:
-            feeds[0][tensor.name] = device.alloc(tensor.nbytes)
-    return feeds
-
-
-def _values(tensor: IoTensor) -> Iterator[np.ndarray[Any, np.dtype[np.uint8]]]:
-    """Bytes of the whole buffer, padding included: what fills it lies in memory as values do."""
-    dtype = np.dtype(DTYPES[tensor.dtype])
-    for array in samples((-(-tensor.nbytes // dtype.itemsize),), dtype):
-        yield array.view(np.uint8)[: tensor.nbytes]
