@@ -15,6 +15,8 @@ CAPABILITY_MAJOR, CAPABILITY_MINOR, MULTIPROCESSORS = 75, 76, 16
 """Numbers of `CUdevice_attribute` in cuda.h."""
 UUID = "gpu_uuid"
 """The key of `facts` that tells one device from another of the same name."""
+CLOCKS = "clocks"
+"""The detail of a target that says whether they are locked."""
 
 
 def names() -> list[str]:

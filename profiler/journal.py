@@ -32,6 +32,7 @@ from latency_tables.table_file import (
     shape_from_json,
     weight,
 )
+from profiler.cuda_device import CLOCKS, UUID
 from profiler.protocol import Protocol
 from supernet.config import ChannelConfig, ConfigError, brief
 from supernet.network import NetworkSpec
@@ -47,6 +48,10 @@ LONGEST_LINE = 1 << 20  # bytes
 
 Lost = Shape | tuple[Shape, ...] | ChannelConfig
 """What may break the measuring process: a row, a chain, a network."""
+
+
+DECISIVE = (UUID, CLOCKS)
+"""Details of a target that sessions of one table must have in common, where there are any."""
 
 
 class JournalError(ValueError):
@@ -201,6 +206,7 @@ class Journal:
             case "details":
                 values = mapping("values", item["values"])
                 details = {text("a key", k): text("a detail", v) for k, v in values.items()}
+                self._same_device(details)
                 self.target = replace(self.target, details=details)
                 self._has_details = True
             case "session":
@@ -225,6 +231,16 @@ class Journal:
                 self.networks[config] = (role, self._found(item))
             case kind:
                 raise ConfigError(f"unknown kind of line {brief(kind)}")
+
+    def _same_device(self, details: Mapping[str, str]) -> None:
+        """Raises JournalError where sessions of another GPU, or other clocks, would be mixed in."""
+        for key in DECISIVE:
+            had, has = details.get(key, ""), self.target.details.get(key, "")
+            if had != has and (key == UUID or "locked at" in f"{had[:9]} {has[:9]}"):
+                raise JournalError(
+                    f"{self.path} was measured with {key} {brief(had)}, but it is {has!r} now; "
+                    "choose another journal file, or delete this one"
+                )
 
     def _config(self, item: dict[str, Any]) -> ChannelConfig:
         config = ChannelConfig.from_json(item["config"])

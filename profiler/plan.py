@@ -96,7 +96,7 @@ class Planner:
         """Points at most, without chains and networks."""
         return sum(self.most(family) for family in self.families)
 
-    def next(self, rows: Rows, lost: Container[Shape] = ()) -> list[Shape]:
+    def next(self, rows: Rows, lost: Container[object] = ()) -> list[Shape]:
         """Shapes to measure now; none when all goals are met.
 
         Args:

@@ -28,7 +28,7 @@ class Pynvml:
 
     NVMLError = NVMLError
     NVML_SUCCESS, NVML_ERROR_NOT_SUPPORTED, NVML_ERROR_NOT_FOUND = 0, 3, 6
-    NVML_CLOCK_SM, NVML_CLOCK_MEM = 1, 2
+    NVML_CLOCK_GRAPHICS, NVML_CLOCK_SM, NVML_CLOCK_MEM = 0, 1, 2
     NVML_CLOCK_ID_APP_CLOCK_DEFAULT = 2
     NVML_TEMPERATURE_GPU = 0
 
@@ -87,6 +87,10 @@ class Pynvml:
     def nvmlDeviceGetClock(self, handle: str, kind: int, which: int) -> int:
         self._may("nvmlDeviceGetClock")
         return 1095
+
+    def nvmlDeviceGetMaxClockInfo(self, handle: str, kind: int) -> int:
+        self._may("nvmlDeviceGetMaxClockInfo")
+        return 1980
 
     def nvmlDeviceSetGpuLockedClocks(self, handle: str, low: int, high: int) -> None:
         if "nvmlDeviceSetGpuLockedClocks" in self.unsupported:
@@ -237,6 +241,14 @@ def test_clocks_are_locked_and_released_whatever_happens() -> None:
     assert package.locks == [(1095, 1095), None]
 
 
+def test_a_gpu_without_a_default_clock_is_locked_below_its_highest() -> None:
+    package = Pynvml()
+    package.unsupported = {"nvmlDeviceGetClock"}
+    with still_clocks(opened(package)) as outcome:
+        assert outcome == "locked at 1485 MHz"
+    assert package.locks == [(1485, 1485), None]
+
+
 def test_a_refused_lock_is_recorded_and_nothing_is_released(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -244,9 +256,9 @@ def test_a_refused_lock_is_recorded_and_nothing_is_released(
     package.unsupported = {"nvmlDeviceSetGpuLockedClocks"}
     with still_clocks(opened(package)) as outcome:
         assert outcome == "not locked: Insufficient Permissions"
-    package.unsupported = {"nvmlDeviceGetClock"}
+    package.unsupported = {"nvmlDeviceGetClock", "nvmlDeviceGetMaxClockInfo"}
     with still_clocks(opened(package)) as outcome:
-        assert outcome == "not locked: the default clock is unknown"
+        assert outcome == "not locked: the GPU tells no clock"
     monkeypatch.setenv(SWITCH, "0")
     with still_clocks(opened(package)) as outcome:
         assert outcome == "not locked: STAIRPRUNE_LOCK_CLOCKS=0"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from latency_tables.table import Measurement
 from profiler import session
 from profiler.backend import BackendError, BrokenError, OutOfMemoryError, load
 from profiler.collect import collect, compare
-from profiler.journal import Journal
+from profiler.journal import Journal, JournalError
 from profiler.models import Model, piece
 from profiler.plan import Goals, Planner
 from profiler.recovery import ATTEMPTS, Lost, persistently, surely
@@ -171,6 +172,31 @@ def test_a_comparison_names_the_models_that_break_it(dying: Path) -> None:
     del models[f"w{BREAKS}"]
     dying.touch()
     assert set(compare(target, models, FAST)) == set(models)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "same"),
+    [
+        ({}, {}, True),
+        ({"gpu_uuid": "GPU-1"}, {"gpu_uuid": "GPU-1"}, True),
+        ({"gpu_uuid": "GPU-1"}, {"gpu_uuid": "GPU-2"}, False),
+        ({"clocks": "locked at 1095 MHz"}, {"clocks": "locked at 1095 MHz"}, True),
+        ({"clocks": "locked at 1095 MHz"}, {"clocks": "locked at 1410 MHz"}, False),
+        ({"clocks": "locked at 1095 MHz"}, {"clocks": "not locked: refused"}, False),
+        ({"clocks": "not locked: refused"}, {"clocks": "not locked: no NVML"}, True),
+    ],
+)
+def test_a_journal_holds_sessions_of_one_gpu_at_one_clock(
+    before: dict[str, str], now: dict[str, str], same: bool, tmp_path: Path
+) -> None:
+    target = load("onnxruntime").target("fp32", 1, 1)
+    path = tmp_path / "j.jsonl"
+    Journal(path, replace(target, details=before), NETWORK, FAST)
+    if same:
+        Journal(path, replace(target, details=now), NETWORK, FAST)
+        return
+    with pytest.raises(JournalError, match=r"was measured with (gpu_uuid|clocks) .* now"):
+        Journal(path, replace(target, details=now), NETWORK, FAST)
 
 
 def test_losses_of_every_kind_survive_the_journal(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_stem_and_head_are_measured_alone(shape: Shape) -> None:
 
 
 def test_a_preceding_block_gives_what_the_block_takes() -> None:
-    from profiler.graphs import check_chain
+    from profiler.pieces import check_chain
 
     for first in (FIRST, BlockShape(56, 1, "projection", 3, 64, 64, 256)):
         check_chain([preceding(first), first], batch=2)
@@ -127,7 +127,7 @@ def test_rounds_are_paired_by_pass() -> None:
     """A pass twice as slow moves both chains, and their difference by no more than itself."""
     levels = np.array([1.0] * 5 + [2.0] + [1.0] * 5)
     found = {
-        model: measurement(engine_ms(model) * levels)
+        model: measurement((engine_ms(model) * levels).tolist())
         for model in parts(BODY, "in-context").values()
     }
     got = row(BODY, "in-context", found)
@@ -161,7 +161,7 @@ def test_a_difference_that_cannot_be_falls_back_to_the_isolated_engine(
 def test_a_difference_lost_in_noise_falls_back() -> None:
     rng = np.random.default_rng(0)
     found = {
-        model: measurement(1.0 + (0.1 * len(model.pieces)) + 0.6 * rng.random(11))
+        model: measurement((1.0 + 0.1 * len(model.pieces) + 0.6 * rng.random(11)).tolist())
         for model in parts(BODY, "in-context").values()
     }
     got = row(BODY, "in-context", found)

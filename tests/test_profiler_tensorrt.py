@@ -107,7 +107,7 @@ def module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Module:
     """A machine with one simulated GPU, TensorRT and torch."""
     cuda = Cuda()
     found = Module(cuda)
-    monkeypatch.setitem(sys.modules, "tensorrt", found)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "tensorrt", found)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(cuda_device, "names", lambda: ["Fake GPU"])
     monkeypatch.setattr(cuda_device, "uuid", lambda: UUID)

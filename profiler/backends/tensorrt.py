@@ -40,8 +40,6 @@ OWN = Protocol(iterations=30, round_ms=20.0, tolerance=0.01, rows="in-context")
 """Clocks of a GPU are steadier than a CPU's, and its runs shorter."""
 TUNED = ("iterations", "round_ms", "tolerance", "rows")
 SHORT = re.compile(r"out ?of ?memory", re.IGNORECASE)
-CLOCKS = "clocks"
-"""The detail that says whether they are locked."""
 
 
 class Plugin:
@@ -101,7 +99,7 @@ class Plugin:
     def steady(self, target: Target) -> Iterator[Target]:
         """Locks the SM clock where that is allowed; the details say what came of it."""
         with still_clocks(nvml.here()) as outcome:
-            yield replace(target, details={**target.details, CLOCKS: outcome})
+            yield replace(target, details={**target.details, cuda_device.CLOCKS: outcome})
 
     def block(self, shape: Shape, target: Target) -> Runner:
         fill = networks.chain([shape], target.batch, target.precision)
@@ -160,7 +158,10 @@ class Plugin:
 
     def _factory(self, target: Target) -> Factory:
         """One builder for all engines, with the kernel timings of this GPU at these clocks."""
-        gpu = [target.device, *(target.details.get(key, "") for key in (cuda_device.UUID, CLOCKS))]
+        gpu = [
+            target.device,
+            *(target.details.get(key, "") for key in (cuda_device.UUID, cuda_device.CLOCKS)),
+        ]
         known = " ".join(filter(None, gpu))
         if known not in self._factories:
             trt = loading.load()

@@ -22,6 +22,7 @@ THROTTLES = {
     0x80: "a hardware power brake",
 }
 """Bits of `nvmlClocksEventReasons` that take speed from what is measured."""
+SHARE = 0.75
 PREFIXES = ("GPU-", "MIG-")
 
 
@@ -74,15 +75,19 @@ class Nvml:
         )
 
     def lock_clocks(self) -> str:
-        """Fixes the SM clock at the default one for applications; says how that went.
+        """Fixes the SM clock where it can stay; says how that went.
 
-        Needs the rights of an administrator; a refusal leaves everything as it was.
+        At the default clock for applications, else at `SHARE` of the highest, which no power limit
+        should touch. Needs the rights of an administrator; a refusal leaves everything as it was.
         """
         nvml = self._nvml
-        kind = (nvml.NVML_CLOCK_SM, nvml.NVML_CLOCK_ID_APP_CLOCK_DEFAULT)
+        kind = (nvml.NVML_CLOCK_GRAPHICS, nvml.NVML_CLOCK_ID_APP_CLOCK_DEFAULT)
         mhz = self._ask("nvmlDeviceGetClock", *kind)
         if not mhz:
-            return "not locked: the default clock is unknown"
+            most = self._ask("nvmlDeviceGetMaxClockInfo", nvml.NVML_CLOCK_SM)
+            mhz = round(SHARE * most) if most else None
+        if not mhz:
+            return "not locked: the GPU tells no clock"
         try:
             nvml.nvmlDeviceSetGpuLockedClocks(self._handle, mhz, mhz)
         except nvml.NVMLError as error:
