@@ -181,6 +181,62 @@ def test_memory_and_streams_are_given_back_with_the_runner() -> None:
     assert not cuda.busy_us
 
 
+class Cold(EngineRunner):
+    """Captures without a warm run."""
+
+    def _warm(self) -> None:
+        pass
+
+
+class OnDefaultStream(EngineRunner):
+    def _enqueue(self) -> None:
+        self._engine.enqueue(0)
+
+
+class Impatient(EngineRunner):
+    """Reads the time before it has passed."""
+
+    def _timed(self, launches: int) -> float:
+        self._device.record(self._start, self._stream)
+        for _ in range(launches):
+            next(self._work)()
+        self._device.record(self._end, self._stream)
+        return self._device.elapsed_ms(self._start, self._end)
+
+
+class Rebinding(EngineRunner):
+    """Binds other inputs once its graphs are captured."""
+
+    def __call__(self, n: int) -> float:
+        self._bind(self._feeds[0])
+        return super().__call__(n)
+
+
+class Forgetful(EngineRunner):
+    """Lets go of the memory that its graphs read."""
+
+    def __call__(self, n: int) -> float:
+        self._feeds.clear()
+        gc.collect()
+        return super().__call__(n)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what"),
+    [
+        (Cold, "work under way|warm run"),
+        (OnDefaultStream, "default stream"),
+        (Impatient, "has not passed"),
+        (Rebinding, "bound after the capture"),
+        (Forgetful, "after it was freed"),
+    ],
+)
+def test_a_runner_with_a_mistake_does_not_pass(wrong: type[EngineRunner], what: str) -> None:
+    device = FakeDevice()
+    with pytest.raises(MisuseError, match=what):
+        wrong(FakeEngine(device.cuda, 0.1), device, device.cuda.clock_ns)(4)
+
+
 class Setting:
     """An engine bound on a device, ready to be misused."""
 
