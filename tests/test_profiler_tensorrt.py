@@ -9,22 +9,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import trt_fake
-from profiler_fake_cuda import UUID, Cuda, FakeDevice, FakeEngine, MisuseError
-from profiler_fake_packages import FakeTorch
+from profiler_fake_cuda import UUID, FakeDevice, MisuseError
+from profiler_fake_tensorrt import IO, Builder, Context, Module, simulated
+from test_profiler_gpu_nvml import Pynvml
 
 from latency_tables.table import Target
 from profiler import cuda_device
 from profiler.backend import BackendError, OutOfMemoryError, Remarking, Runner, load
-from profiler.backends import tensorrt as plugin
 from profiler.capabilities import Steadying, Tuned, Watching, lock_name, steady, tuned, watch_of
 from profiler.gpu import choose, nvml
-from profiler.gpu.engine import IoTensor
-from profiler.gpu.torch_device import TorchDevice
 from profiler.gpu.watch import GpuWatch
 from profiler.lock import lock_file
 from profiler.protocol import Protocol
@@ -33,92 +29,12 @@ from supernet.shapes import BlockShape, HeadShape, StemShape
 
 BLOCK = BlockShape(6, 1, "identity", 16, 4, 4, 16)
 NETWORK = NetworkSpec(depths=(1, 2), width=0.25, stem="3x3/1", resolution=8, channels=1, classes=3)
-IO = [
-    IoTensor(
-        name="input", is_input=True, dtype="fp16", shape=(2, 37, 4, 4), nbytes=2 * 40 * 16 * 2
-    ),
-    IoTensor(name="output", is_input=False, dtype="fp32", shape=(2, 5), nbytes=2 * 5 * 4),
-]
-
-
-class Context(trt_fake.Context):
-    """An execution context that runs on the simulated GPU, and answers as TensorRT does."""
-
-    fake: Module
-
-    def __init__(self, fake: Module) -> None:
-        super().__init__(fake)
-        self.engine = FakeEngine(fake.cuda, fake.ms, IO)
-
-    def set_tensor_address(self, name: str, memory: int) -> bool:
-        bound = super().set_tensor_address(name, memory)
-        if bound:
-            self.engine.bind(name, memory)
-        return bound
-
-    def execute_async_v3(self, stream_handle: int) -> bool:
-        if self.fake.refuses:
-            return self.fake.refused("it cannot run")
-        self.engine.enqueue(stream_handle)
-        return True
-
-
-class Engine(trt_fake.Engine):
-    fake: Module
-
-    def create_execution_context(self) -> Context | None:
-        if self.fake.short:
-            self.fake.refused("Error Code 2: OutOfMemory (Requested size was 123 bytes.)")
-            return None
-        return Context(self.fake)
-
-
-class Module(trt_fake.Fake):
-    """`tensorrt` on the simulated GPU."""
-
-    def __init__(self, cuda: Cuda, ms: float = 0.05) -> None:
-        super().__init__()
-        self.cuda, self.ms, self.refuses, self.short = cuda, ms, False, False
-
-    def Runtime(self, logger: Any) -> Any:
-        self.logger = logger
-        return SimpleNamespace(deserialize_cuda_engine=lambda plan: Engine(self))
-
-
-class Builder:
-    """In place of `profiler.trt.build.Factory`."""
-
-    asked: list[str]
-    caches: list[Path]
-
-    def __init__(self, trt: Any, settings: Any, *, cache: Any) -> None:
-        assert not settings.tf32
-        assert settings.avg_timing_iterations >= 8
-        self.caches.append(cache.path)
-
-    def build(self, fill: Any, what: str) -> bytes:
-        assert callable(fill)
-        self.asked.append(what)
-        return trt_fake.PLAN
 
 
 @pytest.fixture
 def module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Module:
     """A machine with one simulated GPU, TensorRT and torch."""
-    cuda = Cuda()
-    found = Module(cuda)
-    monkeypatch.setitem(sys.modules, "tensorrt", found)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(cuda_device, "names", lambda: ["Fake GPU"])
-    monkeypatch.setattr(cuda_device, "uuid", lambda: UUID)
-    monkeypatch.setattr(cuda_device, "driver_version", lambda: "13.0")
-    monkeypatch.setattr(cuda_device, "facts", lambda: {cuda_device.UUID: UUID})
-    monkeypatch.setattr(nvml, "here", lambda: "nvidia-ml-py is not installed")
-    monkeypatch.setattr(choose, "open_device", lambda: TorchDevice(FakeTorch(cuda)))
-    monkeypatch.setattr(plugin, "Factory", Builder)
-    monkeypatch.setattr(Builder, "asked", [], raising=False)
-    monkeypatch.setattr(Builder, "caches", [], raising=False)
-    return found
+    return simulated(monkeypatch, tmp_path)
 
 
 def runners(target: Target) -> Iterator[tuple[str, Runner]]:
@@ -263,8 +179,6 @@ def test_the_watch_and_the_clocks_are_the_gpus(
     with steady(backend, target) as held:
         assert held.details["clocks"] == "not locked: nvidia-ml-py is not installed"
         assert held == target
-    from test_profiler_gpu_nvml import Pynvml
-
     package = Pynvml()
     monkeypatch.setattr(nvml, "here", lambda: nvml.connect(UUID, lambda: package))
     assert isinstance(watch_of(backend, target), GpuWatch)
