@@ -21,6 +21,7 @@ from latency_tables.frames import export, load_any
 from latency_tables.groups import Group
 from latency_tables.predict import Predictor
 from latency_tables.table import LatencyTable, Measurement, TableError
+from latency_tables.validate import validate
 from profiler.models import Chain
 from profiler.rows import parts, row
 from supernet.shapes import BlockShape, Shape
@@ -117,6 +118,19 @@ def test_rows_of_both_kinds_are_fitted_as_what_they_are() -> None:
     assert group.inside.tolist() == expected
     launches = group.features(group.widths, DEVICE.grain, group.inside)[:, -1]
     assert launches.tolist() == [float(not flag) for flag in expected]
+
+
+@known_grain()
+def test_validation_tells_how_rows_came_about_and_what_has_none() -> None:
+    alone = isolated(points=4, networks=6)
+    inside = in_context(alone)
+    told = {f.text: f.level for f in validate(inside)}
+    kept = sum(row.isolated is not None for row in inside.rows.values())
+    assert told[f"{kept} of {len(inside.rows)} rows are differences of chains"] == "ok"
+    lost = replace(alone, protocol={**alone.protocol, "lost": [{"reason": "it died"}]})
+    told = {f.text: f.level for f in validate(lost)}
+    assert told["1 models broke the measuring process and are left out"] == "warning"
+    assert not any("differences" in text for text in told)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
