@@ -146,7 +146,8 @@ class Journal:
 
     def lose(self, lost: Lost, reason: str) -> None:
         """Writes what cannot be measured; it is not tried again."""
-        self._append([{"kind": "lost", **named(lost), "reason": one_line(reason)}])
+        reason = one_line(reason)
+        self._append([{"kind": "lost", **named(lost), "reason": reason}])
         self.lost[lost] = reason
 
     def set_roof(self, roof: Roof) -> None:

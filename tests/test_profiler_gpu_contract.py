@@ -118,7 +118,10 @@ def test_cuda_python_has_every_name_and_signature() -> None:
             assert len(real) == len(inspect.signature(ours).parameters) - 1, (name, real)
     for name in ("name", "major", "minor", "uuid"):
         assert hasattr(runtime.cudaDeviceProp, name), name
-    assert hasattr(runtime.cudaUUID_t, "bytes")
+    found = runtime.cudaDeviceProp()
+    assert isinstance(found.name, bytes)
+    assert isinstance(found.uuid.bytes, bytes)
+    assert int(runtime.cudaStream_t(5)) == 5
 
 
 def test_cuda_python_returns_its_error_first_and_raises_nothing() -> None:
@@ -129,6 +132,9 @@ def test_cuda_python_returns_its_error_first_and_raises_nothing() -> None:
     error, text = runtime.cudaGetErrorString(runtime.cudaError_t.cudaErrorIllegalAddress)
     assert error == runtime.cudaError_t.cudaSuccess
     assert isinstance(text, bytes)
+    for answer, values in ((runtime.cudaEventCreate(), 1), (runtime.cudaSetDevice(0), 0)):
+        assert isinstance(answer[0], runtime.cudaError_t)
+        assert len(answer) == 1 + values
 
 
 def test_pycuda_has_every_name() -> None:

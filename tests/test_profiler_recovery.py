@@ -206,6 +206,7 @@ def test_losses_of_every_kind_survive_the_journal(tmp_path: Path) -> None:
     every = [planner.wanted[0], planner.chains[0], planner.networks[0][0]]
     for what in every:
         book.lose(what, "it\ndied")
+        assert book.lost[what] == "it died"
     again = Journal(tmp_path / "j.jsonl", target, NETWORK, FAST)
     assert again.lost == dict.fromkeys(every, "it died")
     assert Lost(1, "a") == Lost(1, "a")
