@@ -89,6 +89,7 @@ def fitted_to_json(fitted: Fitted) -> dict[str, Any]:
                 "points": model.points,
                 "mape_percent": _plain(model.mape_percent),
                 "flops_linear_mape_percent": _plain(model.flops_linear_mape_percent),
+                **({"inside": True} if model.inside else {}),
             }
             for name, model in fitted.models.items()
         },
@@ -154,6 +155,7 @@ def _model(geometry: str, item: dict[str, Any], grain: Grain, launch: float) -> 
         points=_count("points", item["points"]),
         mape_percent=_figure("mape_percent", item["mape_percent"]),
         flops_linear_mape_percent=_figure("flops", item["flops_linear_mape_percent"]),
+        inside=_flag("inside", item.get("inside", False)),
     )
 
 

@@ -90,7 +90,10 @@ class _Fit:
         A network is a sum of many pieces: alone it does not say which, and the steps that rows
         show must not be smeared over for its sake.
         """
-        rows = [self.layout.alone(name, group.widths) for name, group in self.groups.items()]
+        rows = [
+            self.layout.alone(name, group.widths, group.inside)
+            for name, group in self.groups.items()
+        ]
         measured = [group.measured for group in self.groups.values()]
         weights = [np.ones(len(values)) for values in measured]
         chains = [
@@ -124,6 +127,7 @@ class _Fit:
             low=reached.min(axis=0),
             high=reached.max(axis=0),
             points=len(group.shapes),
+            inside=group.mostly_inside,
             mape_percent=_mape(group.errors(self.grain)),
             flops_linear_mape_percent=_mape(group.flops_errors()),
         )

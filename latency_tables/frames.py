@@ -48,13 +48,16 @@ SECTION = {"row": "rows", "chain": "chains", "network": "networks"}
 AXES = {"stem": StemShape.axes, "block": BlockShape.axes, "head": HeadShape.axes}
 WIDTHS = BlockShape.axes
 FIGURES = ("median", "lo", "hi")
-LISTS = ("rounds", "levels", "flags")
-COLUMNS = ("kind", "geometry", *WIDTHS, "macs", *FIGURES, *LISTS, "role", "config", "pieces")
+LISTS = ("rounds", "levels", "flags", "notes")
+COLUMNS = (
+    *("kind", "geometry", *WIDTHS, "macs", *FIGURES, "isolated", *LISTS),
+    *("role", "config", "pieces"),
+)
 REQUIRED = ("kind", "geometry", *WIDTHS, *FIGURES, "rounds")
 DTYPES = {
     **dict.fromkeys(COLUMNS, "string"),
     **dict.fromkeys((*WIDTHS, "macs"), "Int64"),
-    **dict.fromkeys(FIGURES, "float64"),
+    **dict.fromkeys((*FIGURES, "isolated"), "float64"),
     **dict.fromkeys(LISTS, "object"),
 }
 LARGEST = (1 << 63) - 1
@@ -68,9 +71,9 @@ def to_pandas(table: LatencyTable) -> pd.DataFrame:
     """Everything in a table as one frame: its rows, sorted, then its chains and networks.
 
     Columns: `kind` (row, chain or network); geometry and cin, w1, w2, cout of a row, missing where
-    a piece has no such width; macs, missing where they exceed 64 bits; median, lo and hi in ms;
-    rounds, levels and flags as lists; role and config (JSON text) of a network; pieces (JSON text)
-    of a chain.
+    a piece has no such width; macs, missing where they exceed 64 bits; median, lo and hi in ms, and
+    isolated of a row measured inside chains; rounds, levels, flags and notes as lists; role and
+    config (JSON text) of a network; pieces (JSON text) of a chain.
     """
     items = sections(table)
     records = [
@@ -96,8 +99,9 @@ def from_pandas(
 ) -> LatencyTable:
     """The table of a frame as `to_pandas` gives it, or as pandas reads our files.
 
-    Lists may be lists, arrays or JSON text. `macs` and columns of other names are ignored; levels,
-    flags, role, config and pieces may be left out where nothing needs them.
+    Lists may be lists, arrays or JSON text. `macs` and columns of other names are ignored;
+    isolated, levels, flags, notes, role, config and pieces may be left out where nothing needs
+    them.
 
     Args:
         frame: with the table as a whole in `attrs["stairprune"]`.
@@ -149,7 +153,7 @@ def _row_record(item: dict[str, Any]) -> Record:
 
 
 def _record(kind: str, item: dict[str, Any], **more: object) -> Record:
-    figures = {name: item[name] for name in FIGURES}
+    figures = {name: item.get(name) for name in (*FIGURES, "isolated")}
     return {"kind": kind, **figures, **{n: item.get(n, []) for n in LISTS}, **more}
 
 
@@ -214,7 +218,7 @@ def _entries(records: Iterable[tuple[str, Record]]) -> Iterator[Entry]:
 
 def _item(kind: str, record: Record) -> dict[str, Any]:
     """A line in the table file's form; what is missing is left out and found missing there."""
-    item = {name: _json(record.get(name)) for name in (*FIGURES, *LISTS)}
+    item = {name: _json(record.get(name)) for name in (*FIGURES, "isolated", *LISTS)}
     item = {"flags": [], **{k: v for k, v in item.items() if v is not None}}
     if kind == "row":
         geometry = text("geometry", _cell(record["geometry"]))

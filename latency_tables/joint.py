@@ -18,7 +18,7 @@ import numpy as np
 from latency_tables.features import STREAM, Floats, Mask, design, leave, stream
 from latency_tables.grain import Grain
 from latency_tables.table import MissingShapeError
-from supernet.shapes import Shape
+from supernet.shapes import BlockShape, Shape
 
 ENDS = STREAM + 1  # coefficients of a geometry's residual stream, and of leaving it
 
@@ -50,13 +50,18 @@ class Layout:
         """Number of coefficients."""
         return max((place.stop for place in self.places.values()), default=0) + ENDS + 1
 
-    def alone(self, geometry: str, widths: Floats) -> Floats:
-        """Rows for pieces of one geometry measured alone, [n, axes] to [n, size]."""
+    def alone(self, geometry: str, widths: Floats, inside: Mask | None = None) -> Floats:
+        """Rows for pieces of one geometry measured alone, [n, axes] to [n, size].
+
+        Args:
+            inside: those measured in chains, whose borders cancel out, [n]; none by default.
+        """
         shape, place = self.samples[geometry], self.places[geometry]
-        rows, plain = np.zeros((len(widths), self.size)), np.zeros(len(widths), dtype=np.bool_)
+        inside = np.zeros(len(widths), dtype=np.bool_) if inside is None else inside
+        rows = np.zeros((len(widths), self.size))
         rows[:, place] = design(shape, widths, self.grain)
-        rows[:, place.stop : place.stop + ENDS] = ends(shape, widths, self.grain, plain)[0]
-        rows[:, -1] = 1.0
+        rows[:, place.stop : place.stop + ENDS] = borders(shape, widths, self.grain, inside)
+        rows[:, -1] = ~inside
         return rows
 
     def chain(self, pieces: Sequence[Shape]) -> Floats:
@@ -78,6 +83,20 @@ class Layout:
             kept = ENDS if number == len(pieces) else STREAM
             row[place.stop : place.stop + kept] += at_ends[0, :kept]
         return row
+
+
+def borders(shape: Shape, widths: Floats, grain: Grain, inside: Mask) -> Floats:
+    """Features of the stream of pieces fed plain maps, and of leaving them, [n, ENDS].
+
+    Args:
+        inside: those measured in chains, [n]. What leaves more copies of a piece leaves fewer too,
+            so the difference of the two chains does not have it; a piece that others come before
+            is the last of its chain, and has it.
+    """
+    found = ends(shape, widths, grain, np.zeros(len(widths), dtype=np.bool_))[0]
+    if isinstance(shape, BlockShape) and shape.shortcut == "identity":
+        found[inside, -1] = 0.0
+    return found
 
 
 def ends(shape: Shape, widths: Floats, grain: Grain, into: Mask) -> tuple[Floats, Mask]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from latency_tables.features import STREAM, Floats, Mask, design, features, links, stream
 from latency_tables.grain import Grain
-from latency_tables.joint import ends
+from latency_tables.joint import borders
 from latency_tables.table import LatencyTable, MissingShapeError
 from supernet.arithmetic import Rows
 from supernet.shapes import Shape
@@ -31,6 +31,7 @@ class BlockModel:
         coefficients: of `design`: what its layers cost.
         ends: of `joint.ends`: what the residual stream costs, and leaving it, [7].
         launch_ms: start of a run, which pieces measured alone pay once each.
+        inside: its rows were measured inside chains, where nobody pays for that.
         low, high: measured range of every axis, [axes].
         points: rows fitted.
         mape_percent: mean absolute error of rows left out of the fit; nan with one row.
@@ -47,17 +48,19 @@ class BlockModel:
     points: int
     mape_percent: float
     flops_linear_mape_percent: float
+    inside: bool = False
 
     def predict(self, widths: Rows) -> Floats:
-        """Latency in ms of shapes with these widths measured alone, [n, axes] to [n].
+        """Latency in ms of shapes with these widths measured as its rows were, [n, axes] to [n].
 
         Raises:
             MissingShapeError: outside the measured range; names the nearest width inside it.
         """
         self.check(widths)
-        w, plain = widths.astype(np.float64), np.zeros(len(widths), dtype=np.bool_)
-        alone: Floats = self.launch_ms + ends(self.sample, w, self.grain, plain)[0] @ self.ends
-        return alone + design(self.sample, w, self.grain) @ self.coefficients
+        w, inside = widths.astype(np.float64), np.full(len(widths), self.inside)
+        around: Floats = borders(self.sample, w, self.grain, inside) @ self.ends
+        around += 0.0 if self.inside else self.launch_ms
+        return around + design(self.sample, w, self.grain) @ self.coefficients
 
     def stream(self, widths: Rows, into: Mask) -> tuple[Floats, Mask]:
         """What the residual stream costs in a network, in ms, and whether it leaves grouped.
@@ -118,7 +121,7 @@ class BlockModels:
         return self.models[geometry]
 
     def shape(self, shape: Shape) -> float:
-        """Latency of one shape alone in ms: its own row if it has no flag, else the model's answer.
+        """Latency of one shape in ms: its own row if it has no flag, else the model's answer.
 
         Raises:
             MissingShapeError: the geometry or these widths are outside what was measured.

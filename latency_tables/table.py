@@ -83,6 +83,9 @@ class Measurement:
         levels: how slow the machine was during each round, 1 being its usual; the figures are
             those of `adjusted`. Empty where that was not estimated.
         flags: reasons not to trust it, such as `unstable`; empty if none.
+        notes: how it was measured, where that says more than the table's protocol.
+        isolated: of a piece measured inside chains, what it takes in an engine of its own, in ms:
+            an upper bound, as that pays for its borders and its start too. None for the others.
     """
 
     median: float
@@ -91,6 +94,8 @@ class Measurement:
     rounds: tuple[float, ...]
     flags: tuple[str, ...] = ()
     levels: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
+    isolated: float | None = None
 
     @property
     def adjusted(self) -> tuple[float, ...]:
@@ -110,6 +115,8 @@ class Measurement:
 
     def __post_init__(self) -> None:
         values = (self.lo, self.median, self.hi, *self.rounds, *self.levels)
+        if self.isolated is not None:
+            values = (*values, self.isolated)
         if self.levels and len(self.levels) != len(self.rounds):
             raise TableError(
                 f"there must be as many levels as rounds, got {len(self.levels)} and "

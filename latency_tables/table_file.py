@@ -51,6 +51,7 @@ MOST_ENTRIES = 200_000  # rows, chains and networks
 MOST_FIGURES = 2_000_000  # rounds, levels, pieces and widths of all entries
 MOST_ROUNDS = 5000
 MOST_FLAGS = 20
+MOST_NOTES = 20
 MOST_VISITS = 100_000  # of the sentinel
 LONGEST_CHAIN = 1000
 
@@ -99,15 +100,15 @@ def sections(table: LatencyTable) -> dict[str, Iterator[dict[str, Any]]]:
     """Networks, chains and rows in the file's form, rows sorted."""
     return {
         "networks": (
-            {"config": n.config.to_json(), "role": n.role, **_figures(n.measurement)}
+            {"config": n.config.to_json(), "role": n.role, **figures_json(n.measurement)}
             for n in table.networks
         ),
         "chains": (
-            {"pieces": [_shape_json(s) for s in c.pieces], **_figures(c.measurement)}
+            {"pieces": [_shape_json(s) for s in c.pieces], **figures_json(c.measurement)}
             for c in table.chains
         ),
         "rows": (
-            {**_shape_json(s), **_figures(m)}
+            {**_shape_json(s), **figures_json(m)}
             for group in table.by_geometry().values()
             for s, m in group.items()
         ),
@@ -217,6 +218,8 @@ def measurement_from_json(item: dict[str, Any]) -> Measurement:
     """
     rounds = array("rounds", item["rounds"], MOST_ROUNDS)
     levels = array("levels", item.get("levels", []), MOST_ROUNDS)
+    notes = array("notes", item.get("notes", []), MOST_NOTES)
+    isolated = item.get("isolated")
     return Measurement(
         median=latency("median", item["median"]),
         lo=latency("lo", item["lo"]),
@@ -224,6 +227,8 @@ def measurement_from_json(item: dict[str, Any]) -> Measurement:
         rounds=tuple(latency("a round", value) for value in rounds),
         flags=tuple(text("a flag", flag) for flag in array("flags", item["flags"], MOST_FLAGS)),
         levels=tuple(latency("a level", value) for value in levels),
+        notes=tuple(text("a note", note) for note in notes),
+        isolated=None if isolated is None else latency("isolated", isolated),
     )
 
 
@@ -294,7 +299,8 @@ def _shape_json(shape: Shape) -> dict[str, Any]:
     return {"geometry": shape.geometry, "widths": list(shape.widths)}
 
 
-def _figures(found: Measurement) -> dict[str, Any]:
+def figures_json(found: Measurement) -> dict[str, Any]:
+    """The inverse of `measurement_from_json`; what is not there is left out."""
     figures: dict[str, Any] = {
         "median": found.median,
         "lo": found.lo,
@@ -304,6 +310,10 @@ def _figures(found: Measurement) -> dict[str, Any]:
     }
     if found.levels:
         figures["levels"] = list(found.levels)
+    if found.notes:
+        figures["notes"] = list(found.notes)
+    if found.isolated is not None:
+        figures["isolated"] = found.isolated
     return figures
 
 

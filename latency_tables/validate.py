@@ -20,7 +20,7 @@ FEW_POINTS = 20  # rows below which a block's error is hardly known
 def validate(table: LatencyTable) -> list[Finding]:
     """What was measured, how steady the machine was, how well the fit predicts, in this order."""
     findings = [*_coverage(table), *_flags(table), *_drift(table), *_sessions(table)]
-    findings += _record(table)
+    findings += [*_method(table), *_record(table)]
     if not any(finding.level == "error" for finding in findings):
         predictor = Predictor(table)
         findings += [*chains(table, predictor), *fits(table, predictor)]
@@ -56,6 +56,21 @@ def _flags(table: LatencyTable) -> Iterator[Finding]:
                 level="ok" if not flagged else "warning" if share <= TOO_MANY else "error",
                 text=f"{len(flagged)} of {len(measurements)} {what} are flagged{why}",
             )
+
+
+def _method(table: LatencyTable) -> Iterator[Finding]:
+    """How rows came about, where not simply by measuring each alone, and what has none."""
+    inside = sum(row.isolated is not None for row in table.rows.values())
+    if inside:
+        yield Finding(
+            level="ok", text=f"{inside} of {len(table.rows)} rows are differences of chains"
+        )
+    lost = table.protocol.get("lost")
+    if isinstance(lost, list | tuple) and lost:
+        yield Finding(
+            level="warning",
+            text=f"{len(lost)} models broke the measuring process and are left out",
+        )
 
 
 def _drift(table: LatencyTable) -> Iterator[Finding]:

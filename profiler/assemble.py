@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 
 from latency_tables.table import ChainRow, LatencyTable, Measurement, NetworkRow
-from profiler.journal import Found, Journal
+from profiler.journal import Found, Journal, named
 from profiler.protocol import Protocol
 from profiler.stats import measurement
 from supernet.network import NetworkSpec
@@ -25,6 +25,7 @@ def assemble(book: Journal, network: NetworkSpec, protocol: Protocol) -> Latency
     def level(found: Found) -> Measurement:
         return _at(found.measurement, scale[found.session])
 
+    lost = [{**named(what), "reason": reason} for what, reason in book.lost.items()]
     return LatencyTable(
         target=book.target,
         network=network,
@@ -37,7 +38,11 @@ def assemble(book: Journal, network: NetworkSpec, protocol: Protocol) -> Latency
             NetworkRow(config=config, measurement=level(found), role=role)
             for config, (role, found) in book.networks.items()
         ),
-        protocol={**asdict(protocol), "session_levels_ms": list(book.levels)},
+        protocol={
+            **asdict(protocol),
+            "session_levels_ms": list(book.levels),
+            **({"lost": lost} if lost else {}),
+        },
         sentinel=tuple(book.sentinel),
         roof=book.roof,
     )
@@ -45,4 +50,6 @@ def assemble(book: Journal, network: NetworkSpec, protocol: Protocol) -> Latency
 
 def _at(found: Measurement, scale: float) -> Measurement:
     levels = found.levels or (1.0,) * len(found.rounds)
-    return measurement(found.rounds, found.flags, levels=[scale * level for level in levels])
+    at = measurement(found.rounds, found.flags, levels=[scale * level for level in levels])
+    isolated = None if found.isolated is None else found.isolated / scale
+    return replace(at, notes=found.notes, isolated=isolated)

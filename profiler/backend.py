@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import profiler.backends
 from latency_tables.table import Target
@@ -22,8 +23,32 @@ class BackendError(RuntimeError):
     """A backend that is unknown, cannot run here, or failed; the message says why."""
 
 
+class BrokenError(BackendError):
+    """The measuring process, or its CUDA context, is of no more use; a fresh one may be."""
+
+
+class OutOfMemoryError(BackendError):
+    """The device has too little memory for what is to be alive at once; for less it may do."""
+
+
 Runner = Callable[[int], float]
 """Runs a model n times and returns the time of each run in milliseconds, averaged over the n."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remarks:
+    """What a runner has to say of what it ran; see `Measurement.flags` and `Measurement.notes`."""
+
+    flags: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Remarking(Protocol):
+    """A runner that has remarks; asked once, when the session is over."""
+
+    def remarks(self) -> Remarks:
+        """Of all runs since it was built."""
 
 
 class Backend(Protocol):

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import uuid as python_uuid
 from typing import Any
 
 CAPABILITY_MAJOR, CAPABILITY_MINOR, MULTIPROCESSORS = 75, 76, 16
 """Numbers of `CUdevice_attribute` in cuda.h."""
+UUID = "gpu_uuid"
+"""The key of `facts` that tells one device from another of the same name."""
+CLOCKS = "clocks"
+"""The detail of a target that says whether they are locked."""
 
 
 def names() -> list[str]:
@@ -27,15 +32,39 @@ def facts() -> dict[str, str]:
     driver = _driver()
     if driver is None or not _count(driver):
         return {}
-    version = ctypes.c_int(0)
-    driver.cuDriverGetVersion(ctypes.byref(version))
     numbers = (CAPABILITY_MAJOR, CAPABILITY_MINOR, MULTIPROCESSORS)
     major, minor, cores = (_attribute(driver, number) for number in numbers)
     return {
-        "cuda_driver": f"{version.value // 1000}.{version.value % 1000 // 10}",
+        "cuda_driver": driver_version(),
         "compute_capability": f"{major}.{minor}",
         "multiprocessors": str(cores),
+        UUID: uuid(),
     }
+
+
+def driver_version() -> str:
+    """The CUDA version of the driver, such as "13.0"; empty without one."""
+    driver, version = _driver(), ctypes.c_int(0)
+    if driver is None or driver.cuDriverGetVersion(ctypes.byref(version)) != 0:
+        return ""
+    return version_text(version.value)
+
+
+def version_text(number: int) -> str:
+    """A CUDA version from its number: 13000 is "13.0"."""
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def uuid() -> str:
+    """Which device 0 is, among all of the world, as NVML writes it; empty without one."""
+    driver, found = _driver(), (ctypes.c_ubyte * 16)()
+    if driver is None or not _count(driver):
+        return ""
+    # the newer function tells the instance where a device is partitioned
+    ask = getattr(driver, "cuDeviceGetUuid_v2", None) or driver.cuDeviceGetUuid
+    if ask(ctypes.byref(found), _device(driver, 0)) != 0:
+        return ""
+    return f"GPU-{python_uuid.UUID(bytes=bytes(found))}"
 
 
 def _driver() -> Any:

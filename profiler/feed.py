@@ -25,10 +25,14 @@ POOL = 65_521
 
 
 def samples(shape: Sequence[int], dtype: npt.DTypeLike) -> Iterator[npt.NDArray[Any]]:
-    """`INPUTS` arrays like what a ReLU leaves, but without its zeros; uint8 spans 1 to 255."""
+    """`INPUTS` arrays like what a ReLU leaves, but without its zeros.
+
+    Integers of a byte span 1 to their largest.
+    """
     values = np.abs(np.random.default_rng(0).standard_normal(POOL)) + 0.01
-    if np.dtype(dtype) == np.uint8:
-        values = np.clip(40 * values, 1, 255)
+    if np.dtype(dtype) in (np.uint8, np.int8):
+        most = np.iinfo(np.dtype(dtype)).max
+        values = np.clip(values * most / 6.375, 1, most)
     pool = values.astype(dtype)
     for number in range(INPUTS):
         yield np.resize(np.roll(pool, number * POOL // INPUTS), shape)

@@ -27,19 +27,31 @@ from latency_tables.table import Measurement, NetworkRow, Role, Roof, TableError
 from latency_tables.table_file import (
     HEAVIEST,
     LONGEST_CHAIN,
+    figures_json,
     measurement_from_json,
     shape_from_json,
     weight,
 )
+from profiler.cuda_device import CLOCKS, UUID
 from profiler.protocol import Protocol
 from supernet.config import ChannelConfig, ConfigError, brief
 from supernet.network import NetworkSpec
 from supernet.shapes import Shape
 
 SCHEMA = 2
+DEFAULTS = {"rows": Protocol().rows}
+"""Of what journals have said only since it can be chosen."""
 IDENTITY = ("device", "runtime", "runtime_version", "precision", "batch", "threads")
 MOST_SESSIONS = 10**6
 LONGEST_LINE = 1 << 20  # bytes
+
+
+Lost = Shape | tuple[Shape, ...] | ChannelConfig
+"""What may break the measuring process: a row, a chain, a network."""
+
+
+DECISIVE = (UUID, CLOCKS)
+"""Details of a target that sessions of one table must have in common, where there are any."""
 
 
 class JournalError(ValueError):
@@ -63,6 +75,7 @@ class Journal:
         levels: of each session, the sentinel's latency in ms.
         sentinel: every visit of the sentinel, in ms.
         roof: peak and bandwidth, once measured.
+        lost: what breaks the measuring process and is left out, with the reason.
     """
 
     def __init__(
@@ -82,6 +95,7 @@ class Journal:
         self.levels: list[float] = []
         self.sentinel: list[float] = []
         self.roof: Roof | None = None
+        self.lost: dict[Lost, str] = {}
         self._network = network
         header = _header(target, network, protocol)
         try:
@@ -109,9 +123,9 @@ class Journal:
         session = len(self.levels)
         items: list[dict[str, Any]] = [
             {"kind": "session", "level": level, "values": list(sentinel)},
-            *({"kind": "row", **_shape(s), **_figures(m)} for s, m in (rows or {}).items()),
+            *({"kind": "row", **_shape(s), **figures_json(m)} for s, m in (rows or {}).items()),
             *(
-                {"kind": "chain", "pieces": [_shape(s) for s in c], **_figures(m)}
+                {"kind": "chain", "pieces": [_shape(s) for s in c], **figures_json(m)}
                 for c, m in (chains or {}).items()
             ),
             *(
@@ -119,7 +133,7 @@ class Journal:
                     "kind": "network",
                     "config": row.config.to_json(),
                     "role": row.role,
-                    **_figures(row.measurement),
+                    **figures_json(row.measurement),
                 }
                 for row in networks
             ),
@@ -129,6 +143,12 @@ class Journal:
         self._append(items)
         for item in items:
             self._take(item)
+
+    def lose(self, lost: Lost, reason: str) -> None:
+        """Writes what cannot be measured; it is not tried again."""
+        reason = one_line(reason)
+        self._append([{"kind": "lost", **named(lost), "reason": reason}])
+        self.lost[lost] = reason
 
     def set_roof(self, roof: Roof) -> None:
         """Writes peak and bandwidth."""
@@ -175,7 +195,7 @@ class Journal:
         for part in ("target", "network", "protocol"):
             have = found.get(part)
             for key, value in wanted[part].items():
-                got = have.get(key) if isinstance(have, dict) else have
+                got = have.get(key, DEFAULTS.get(key)) if isinstance(have, dict) else have
                 if got != value:
                     raise JournalError(
                         f"{self.path} was measured with {part} {key} {brief(got)}, but {value!r} "
@@ -187,6 +207,7 @@ class Journal:
             case "details":
                 values = mapping("values", item["values"])
                 details = {text("a key", k): text("a detail", v) for k, v in values.items()}
+                self._same_device(details)
                 self.target = replace(self.target, details=details)
                 self._has_details = True
             case "session":
@@ -201,20 +222,36 @@ class Journal:
             case "row":
                 self.rows[shape_from_json(item)] = self._found(item)
             case "chain":
-                listed = array("pieces", item["pieces"], LONGEST_CHAIN)
-                if not listed:
-                    raise TableError("a chain has at least one piece, got none")
-                pieces = tuple(shape_from_json(mapping("a piece", piece)) for piece in listed)
-                self.chains[pieces] = self._found(item)
+                self.chains[_pieces(item)] = self._found(item)
+            case "lost":
+                self.lost[self._lost(item)] = text("reason", item["reason"])
             case "network":
-                config = ChannelConfig.from_json(item["config"])
-                self._network.check(config)
-                role = item["role"]
+                config, role = self._config(item), item["role"]
                 if role not in ("fit", "held-out"):
                     raise TableError(f"role must be fit or held-out, got {brief(role)}")
                 self.networks[config] = (role, self._found(item))
             case kind:
                 raise ConfigError(f"unknown kind of line {brief(kind)}")
+
+    def _same_device(self, details: Mapping[str, str]) -> None:
+        """Raises JournalError where sessions of another GPU, or other clocks, would be mixed in."""
+        for key in DECISIVE:
+            had, has = details.get(key, ""), self.target.details.get(key, "")
+            if had != has and (key == UUID or "locked at" in f"{had[:9]} {has[:9]}"):
+                raise JournalError(
+                    f"{self.path} was measured with {key} {brief(had)}, but it is {has!r} now; "
+                    "choose another journal file, or delete this one"
+                )
+
+    def _config(self, item: dict[str, Any]) -> ChannelConfig:
+        config = ChannelConfig.from_json(item["config"])
+        self._network.check(config)
+        return config
+
+    def _lost(self, item: dict[str, Any]) -> Lost:
+        if "config" in item:
+            return self._config(item)
+        return _pieces(item) if "pieces" in item else shape_from_json(item)
 
     def _found(self, item: dict[str, Any]) -> Found:
         session = item["session"]
@@ -247,9 +284,23 @@ def _header(target: Target, network: NetworkSpec, protocol: Protocol) -> dict[st
     }
 
 
+def _pieces(item: dict[str, Any]) -> tuple[Shape, ...]:
+    listed = array("pieces", item["pieces"], LONGEST_CHAIN)
+    if not listed:
+        raise TableError("a chain has at least one piece, got none")
+    return tuple(shape_from_json(mapping("a piece", piece)) for piece in listed)
+
+
+def named(lost: Lost) -> dict[str, Any]:
+    """What was lost, as the journal and a table's protocol have it."""
+    match lost:
+        case ChannelConfig():
+            return {"config": lost.to_json()}
+        case tuple():
+            return {"pieces": [_shape(shape) for shape in lost]}
+        case _:
+            return _shape(lost)
+
+
 def _shape(shape: Shape) -> dict[str, Any]:
     return {"geometry": shape.geometry, "widths": list(shape.widths)}
-
-
-def _figures(found: Measurement) -> dict[str, Any]:
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(found).items()}

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latency_tables.table import Measurement
-from profiler.backend import Runner
+from profiler.backend import Remarking, Remarks, Runner
 from profiler.drift import Drift, drift
 from profiler.machine import Contention
 from profiler.protocol import Protocol
@@ -229,11 +229,7 @@ class _Run:
         scale = levels if self.protocol.correct else np.ones(len(levels))
         return Session(
             measurements={
-                name: measurement(
-                    [self.slots[i].taken.median for i in indices],
-                    (UNSTABLE,) if bad[indices].mean() > MANY else (),
-                    levels=[float(scale[i]) for i in indices],
-                )
+                name: self._summed_up(name, indices, scale, bad)
                 for name, indices in by_name.items()
             },
             minima={n: tuple(self.slots[i].taken.minimum for i in by_name[n]) for n in names},
@@ -244,3 +240,21 @@ class _Run:
             disturbed=float(bad.mean()),
             settled=self.settled,
         )
+
+    def _summed_up(
+        self,
+        name: str,
+        indices: Sequence[int],
+        scale: npt.NDArray[np.float64],
+        bad: npt.NDArray[np.bool_],
+    ) -> Measurement:
+        """The rounds that count of one model, with what its runner has to say."""
+        runner = self.models[name]
+        remarks = runner.remarks() if isinstance(runner, Remarking) else Remarks()
+        unstable = (UNSTABLE,) if bad[indices].mean() > MANY else ()
+        found = measurement(
+            [self.slots[i].taken.median for i in indices],
+            (*unstable, *remarks.flags),
+            levels=[float(scale[i]) for i in indices],
+        )
+        return replace(found, notes=remarks.notes)

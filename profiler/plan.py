@@ -9,7 +9,7 @@ same rows and the same seed give the same answer, so an interrupted plan continu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -96,10 +96,14 @@ class Planner:
         """Points at most, without chains and networks."""
         return sum(self.most(family) for family in self.families)
 
-    def next(self, rows: Rows) -> list[Shape]:
-        """Shapes to measure now; none when all goals are met."""
+    def next(self, rows: Rows, lost: Container[object] = ()) -> list[Shape]:
+        """Shapes to measure now; none when all goals are met.
+
+        Args:
+            lost: shapes that cannot be measured.
+        """
         for ask in (self._missing, self._bisection, self._filling):
-            if wanted := list(ask(rows)):
+            if wanted := [shape for shape in ask(rows) if shape not in lost]:
                 return wanted
         return []
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+RowMethod = Literal["isolated", "in-context"]
+"""A row is a piece in an engine of its own, or what it adds to a chain; see `profiler.rows`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +29,7 @@ class Protocol:
         repeats: how often a disturbed round is measured again, in passes of their own at the end.
         correct: rounds are divided by the machine's level; see `profiler.drift`.
         seed: of the orders.
+        rows: how the rows of a table come about.
     """
 
     rounds: int = 11
@@ -39,11 +44,15 @@ class Protocol:
     repeats: int = 3
     correct: bool = True
     seed: int = 0
+    rows: RowMethod = "isolated"
 
     def __post_init__(self) -> None:
         for name, least in (("rounds", 1), ("iterations", 1), ("repeats", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be >= {least}, but got {getattr(self, name)}")
+        if self.rows not in get_args(RowMethod):
+            choices = " or ".join(get_args(RowMethod))
+            raise ValueError(f"rows must be {choices}, but got {self.rows!r}")
         if self.sentinel_every < 2:
             raise ValueError(f"sentinel_every must be >= 2, but got {self.sentinel_every}")
         if self.tolerance <= 0 or self.agreement <= 0:

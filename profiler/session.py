@@ -10,12 +10,16 @@ from dataclasses import asdict
 from typing import Any
 
 from latency_tables.table import Roof, Target
-from profiler.backend import BackendError
+from profiler.backend import BackendError, BrokenError, OutOfMemoryError
 from profiler.measure import Progress, Session, quiet
 from profiler.memory import environment
 from profiler.models import Model
 from profiler.protocol import Protocol
 from profiler.worker import roof_from_json, session_from_json
+
+COMMAND = (sys.executable, "-m", "profiler.worker")
+ERRORS = {kind.__name__: kind for kind in (BrokenError, OutOfMemoryError)}
+"""Errors that cross from the measuring process as what they are; others are a BackendError."""
 
 
 def run_session(
@@ -31,7 +35,8 @@ def run_session(
         target: its runtime names the backend.
 
     Raises:
-        BackendError: the runtime failed, or the process died; says how.
+        BrokenError: the process died, or its CUDA context broke; says how.
+        BackendError: the runtime failed.
     """
     request = {
         "what": "session",
@@ -50,7 +55,7 @@ def run_roof(target: Target) -> Roof:
 def _ask(target: Target, request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     whole = {"backend": target.runtime, "target": asdict(target), **request}
     process = subprocess.Popen(
-        [sys.executable, "-m", "profiler.worker"],
+        COMMAND,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=environment(),
@@ -66,7 +71,7 @@ def _ask(target: Target, request: Mapping[str, Any], progress: Progress) -> dict
             if "progress" in message:
                 progress(*message["progress"])
             elif "error" in message:
-                raise BackendError(message["error"])
+                raise ERRORS.get(message["type"], BackendError)(message["error"])
             else:
                 return message
     except BrokenPipeError:
@@ -75,4 +80,4 @@ def _ask(target: Target, request: Mapping[str, Any], progress: Progress) -> dict
         process.kill()
         code = process.wait()
         process.stdout.close()
-    raise BackendError(f"the measuring process ended without an answer (exit code {code})")
+    raise BrokenError(f"the measuring process ended without an answer (exit code {code})")

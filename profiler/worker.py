@@ -15,6 +15,7 @@ from typing import Any, TextIO
 from latency_tables.table import Roof, Target
 from profiler.affinity import pinned
 from profiler.backend import load
+from profiler.capabilities import watch_of
 from profiler.measure import Session, measure
 from profiler.memory import huge_share
 from profiler.models import model_from_json
@@ -47,7 +48,9 @@ def _answer(request: dict[str, Any], out: TextIO) -> dict[str, Any]:
         def progress(done: int, total: int, note: str) -> None:
             _say(out, {"progress": [done, total, note]})
 
-        session = measure(models, sentinel, Protocol(**request["protocol"]), progress)
+        watch = watch_of(backend, target)
+        protocol = Protocol(**request["protocol"])
+        session = measure(models, sentinel, protocol, progress, watch=watch)
         return {"session": {**asdict(session), "huge_pages": huge_share()}}
 
 

@@ -36,6 +36,13 @@ def build(
     fit: Annotated[int, typer.Option(help="Whole networks that calibrate.", min=0)] = 100,
     held_out: Annotated[int, typer.Option(help="Whole networks that judge.", min=0)] = 40,
     rounds: Annotated[int, typer.Option(help="Interleaved passes.", min=3)] = 11,
+    rows: Annotated[
+        Literal["isolated", "in-context"],
+        typer.Option(
+            help="Blocks in engines of their own, or as differences of chains; tensorrt takes "
+            "differences."
+        ),
+    ] = "isolated",
     json_: Json = False,
 ) -> None:
     """Measure a table for this machine, every width from --lowest to dense.
@@ -63,6 +70,7 @@ def build(
             networks_held_out=held_out,
         ),
         rounds=rounds,
+        rows=rows,
     )
     measure(request, file)
     show(str(file), json_=json_)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from typing import Any
 
@@ -11,6 +10,7 @@ from rich.table import Table
 from profiler import backend as backends
 from profiler import machine, memory
 from search import searcher
+from service import doctor_gpu
 from service.spec import JobSpec
 from training import data
 
@@ -26,7 +26,7 @@ def examine() -> dict[str, Any]:
         "memory": memory.description(),
         "backends": {name: backends.load(name).unavailable() for name in backends.names()},
         "cuda": _cuda(),
-        "tensorrt": _installed("tensorrt"),
+        "gpu": doctor_gpu.examine(),
         "data_sets": {name: data.dataset(name).unavailable(None) for name in data.names()},
         "searchers": searcher.names(),
     }
@@ -72,8 +72,9 @@ def render(findings: dict[str, Any], lacks: list[str]) -> Table:
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row("CPU", f"{findings['cpu']}, {findings['cores']} cores, {findings['isa']}")
     table.add_row("memory", f"measuring processes get {findings['memory']}")
-    table.add_row("CUDA", findings["cuda"] or "no NVIDIA driver")
-    table.add_row("TensorRT", findings["tensorrt"] or "not installed")
+    table.add_row("NVIDIA driver", findings["cuda"] or "none")
+    for name, text in doctor_gpu.rows(findings["gpu"]):
+        table.add_row(name, text)
     for name, reason in findings["backends"].items():
         table.add_row(f"backend {name}", reason or "ready")
     for name, reason in findings["data_sets"].items():
@@ -81,10 +82,6 @@ def render(findings: dict[str, Any], lacks: list[str]) -> Table:
     for lack in lacks:
         table.add_row("[red]missing[/red]", lack)
     return table
-
-
-def _installed(package: str) -> str | None:
-    return "installed" if importlib.util.find_spec(package) else None
 
 
 def _cuda() -> str | None:

@@ -9,7 +9,7 @@ from latency_tables.table import LatencyTable, TableError
 from profiler.backend import BackendError, load
 from profiler.collect import collect
 from profiler.plan import Goals, Planner
-from profiler.protocol import Protocol
+from profiler.protocol import Protocol, RowMethod
 from service.console import progress
 from supernet.network import DEPTHS, NetworkSpec
 from supernet.space import SearchSpace
@@ -28,6 +28,7 @@ class Request:
     lowest: float
     goals: Goals
     rounds: int
+    rows: RowMethod = "isolated"
     seed: int = 0
 
 
@@ -59,7 +60,7 @@ def build(request: Request, out: Path) -> LatencyTable:
             network,
             planner,
             journal,
-            Protocol(rounds=request.rounds, seed=request.seed),
+            Protocol(rounds=request.rounds, seed=request.seed, rows=request.rows),
             report,
         )
     table.save(out)

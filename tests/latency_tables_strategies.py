@@ -53,12 +53,21 @@ def shapes() -> st.SearchStrategy[Shape]:
 
 @st.composite
 def measurements(draw: st.DrawFn) -> Measurement:
-    """With and without levels and flags."""
+    """With and without levels, flags, notes and an upper bound."""
     lo, median, hi = sorted(draw(st.tuples(latencies, latencies, latencies)))
     rounds = draw(st.lists(latencies, min_size=1, max_size=4).map(tuple))
     levels = draw(st.one_of(st.just(()), st.tuples(*[latencies for _ in rounds])))
     flags = draw(st.lists(texts, max_size=2).map(tuple))
-    return Measurement(median=median, lo=lo, hi=hi, rounds=rounds, levels=levels, flags=flags)
+    return Measurement(
+        median=median,
+        lo=lo,
+        hi=hi,
+        rounds=rounds,
+        levels=levels,
+        flags=flags,
+        notes=draw(st.lists(texts, max_size=2).map(tuple)),
+        isolated=draw(st.none() | latencies),
+    )
 
 
 def targets() -> st.SearchStrategy[Target]:
@@ -132,6 +141,7 @@ def fits(draw: st.DrawFn) -> Fitted:
             points=draw(st.integers(0, 9)),
             mape_percent=draw(figures),
             flops_linear_mape_percent=draw(figures),
+            inside=draw(st.booleans()),
         )
 
     return Fitted(

@@ -245,14 +245,15 @@ def test_a_csv_of_others_says_what_it_lacks(tmp_path: Path) -> None:
     export(TABLE, path)
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([*lines[:3], "row,1\n"]))
-    with pytest.raises(TableError, match=r"t\.csv: line 4: 16 cells are needed, got 2"):
+    with pytest.raises(TableError, match=r"t\.csv: line 4: 18 cells are needed, got 2"):
         load_any(path)
 
 
 @needs_pyarrow
 def test_parquet_files_of_other_forms(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
-    flat = FRAME.assign(**{n: FRAME[n].map(json.dumps) for n in ("rounds", "levels", "flags")})
+    lists = ("rounds", "levels", "flags", "notes")
+    flat = FRAME.assign(**{n: FRAME[n].map(json.dumps) for n in lists})
     for options in ({"compression": "zstd"}, {"compression": None}, {"row_group_size": 7}):
         flat.to_parquet(path, **options)
         assert same(load_any(path), TABLE)

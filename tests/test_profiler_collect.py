@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from latency_tables.table import LatencyTable, Measurement, Target
-from profiler import collect as collecting
+from profiler import batches as batching
 from profiler.backend import load
-from profiler.collect import ALIVE, batches, collect, compare, sentinel_of
+from profiler.batches import ALIVE, batches
+from profiler.collect import collect, compare, sentinel_of
 from profiler.journal import Journal, JournalError
 from profiler.models import Whole
 from profiler.plan import Goals, Planner
@@ -261,7 +262,7 @@ def test_finalists_are_compared_in_one_run() -> None:
 
 
 def test_batches_keep_everything_in_order_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collecting, "free_bytes", lambda: 24 << 30)
+    monkeypatch.setattr(batching, "free_bytes", lambda: 24 << 30)
     items = list(range(100))
     cut = list(batches(items, lambda item: 1))
     assert [item for batch in cut for item in batch] == items
@@ -276,9 +277,9 @@ def test_a_machine_with_little_memory_gets_smaller_sessions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     items = list(range(40))
-    monkeypatch.setattr(collecting, "free_bytes", lambda: 24 << 30)
+    monkeypatch.setattr(batching, "free_bytes", lambda: 24 << 30)
     roomy = list(batches(items, lambda item: 10_000_000))
-    monkeypatch.setattr(collecting, "free_bytes", lambda: 2 << 30)
+    monkeypatch.setattr(batching, "free_bytes", lambda: 2 << 30)
     narrow = list(batches(items, lambda item: 10_000_000))
     assert len(roomy) == 1
     assert len(narrow) > 3

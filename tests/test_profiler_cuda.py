@@ -35,8 +35,13 @@ class Driver:
     def cuDeviceGetName(self, buffer: Any, size: int, device: Any) -> None:
         buffer.value = self.devices[device.value][: size - 1]
 
-    def cuDriverGetVersion(self, version: Any) -> None:
+    def cuDriverGetVersion(self, version: Any) -> int:
         version._obj.value = 12080
+        return 0
+
+    def cuDeviceGetUuid(self, uuid: Any, device: Any) -> int:
+        uuid._obj[:] = range(16)
+        return 0
 
     def cuDeviceGetAttribute(self, value: Any, attribute: int, device: Any) -> None:
         value._obj.value = {75: 9, 76: 0, 16: 132}[attribute]
@@ -56,6 +61,7 @@ def test_the_target_is_the_first_gpu_and_records_the_rest() -> None:
     assert target.details["cuda_driver"] == "12.8"
     assert target.details["compute_capability"] == "9.0"
     assert target.details["multiprocessors"] == "132"
+    assert target.details["gpu_uuid"] == "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f"
     assert target.details["use_tf32"] == "0"
     assert all(isinstance(value, str) for value in target.details.values())
 
@@ -67,6 +73,7 @@ def test_without_a_device_there_are_no_names_and_no_facts(
     monkeypatch.setattr(cuda_device, "_driver", lambda: driver)
     assert cuda_device.names() == []
     assert cuda_device.facts() == {}
+    assert cuda_device.uuid() == ""
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [PROVIDER])
     assert load("onnxruntime_cuda").unavailable() == "no CUDA device, or no NVIDIA driver"
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
