@@ -69,7 +69,7 @@ def build(request: Request, out: Path, factory: Factory, wait_s: float = 600.0) 
     facts = {**cuda_device.facts(), "batch": str(request.batch)}
     if devices:
         facts["device"] = devices[0]
-    with tempfile.TemporaryDirectory() as folder, measuring((devices or ["cpu"])[0], wait_s):
+    with tempfile.TemporaryDirectory() as folder, measuring(_lock(devices), wait_s):
         fill, more = _fill(request, Path(folder))
         plan = plan_file.engine_bytes(factory, fill, request.source, {**facts, **more})
     plan_file.save(plan, out)
@@ -82,7 +82,7 @@ def build(request: Request, out: Path, factory: Factory, wait_s: float = 600.0) 
 
 
 def factory_here() -> Factory:
-    """A builder on this machine's first GPU, with the table builds' cache of kernel timings.
+    """A builder on this machine's first GPU, with a cache of kernel timings.
 
     Raises:
         BackendError: no TensorRT or no GPU; says how to install it.
@@ -98,8 +98,9 @@ def factory_here() -> Factory:
         raise BackendError("no CUDA device, or no NVIDIA driver")
     cache = TimingCache(
         cache_dir() / "tensorrt",
-        gpu=devices[0],
-        driver=cuda_device.facts()["cuda_driver"],
+        # of its own: tables are built at locked clocks, at which other kernels may win
+        gpu=f"{devices[0]} {cuda_device.facts().get(cuda_device.UUID, '')}".strip(),
+        driver=cuda_device.driver_version(),
         version=trt.__version__,
     )
     return Factory(trt, Settings(), cache=cache)
@@ -143,3 +144,10 @@ def _chosen(precision: str, valid: tuple[str, ...], what: str) -> str:
             f"--precision {what} must be one of {', '.join(valid)}, but got {precision!r}"
         )
     return precision
+
+
+def _lock(devices: list[str]) -> str:
+    """The name under which measurements on this GPU lock it."""
+    if not devices:
+        return "cpu"
+    return f"{devices[0]} {cuda_device.facts().get(cuda_device.UUID, '')}".strip()

@@ -120,11 +120,13 @@ def test_a_population_costs_the_sum_of_its_layers() -> None:
         single = PREDICTOR.config(config)
         assert single.predicted == pytest.approx(value)
         assert single.upper == pytest.approx(most)
-        total = PREDICTOR.fitted.launch_ms
+        total, grouped = PREDICTOR.fitted.launch_ms, np.zeros(1, dtype=np.bool_)
         for shape in SPEC.shapes(config):
             model = PREDICTOR.blocks.model(shape.geometry)
-            widths = np.array([shape.widths], dtype=float)
-            total += float(design(shape, widths, model.grain)[0] @ model.coefficients)
+            widths = np.array([shape.widths])
+            between, grouped = model.stream(widths, grouped)
+            layers = design(shape, widths.astype(float), model.grain) @ model.coefficients
+            total += float(between[0] + layers[0])
         assert PREDICTOR.line(np.array([total]))[0] == pytest.approx(value)
 
 
