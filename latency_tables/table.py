@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from latency_tables.fitted import Fitted
 
 PRECISIONS = ("fp32", "fp16", "int8")
+MODELLED = "modelled"
+"""Runtime of targets whose latencies were computed from public figures."""
+STAMP = "modelled from public figures, not measured; certifies no budget"
 
 
 Role = Literal["fit", "held-out"]
@@ -65,10 +68,26 @@ class Target:
         if self.batch < 1 or self.threads < 1:
             raise TableError(f"batch and threads must be >= 1, got {self.batch}, {self.threads}")
 
+    @property
+    def modelled(self) -> bool:
+        """Whether its latencies were computed rather than measured. Decided here and only here."""
+        return self.runtime == MODELLED
+
+    @property
+    def origin(self) -> Literal["measured", "modelled"]:
+        """Where its latencies come from, in one word."""
+        return "modelled" if self.modelled else "measured"
+
+    @property
+    def stamp(self) -> str:
+        """What has to stand beside every figure of a modelled target; empty for a measured one."""
+        return STAMP if self.modelled else ""
+
     def __str__(self) -> str:
+        stamp = f" [{self.stamp}]" if self.modelled else ""
         return (
             f"{self.device}, {self.runtime} {self.runtime_version}, {self.precision}, "
-            f"batch {self.batch}, {self.threads} thread{'s' * (self.threads > 1)}"
+            f"batch {self.batch}, {self.threads} thread{'s' * (self.threads > 1)}{stamp}"
         )
 
 
@@ -215,7 +234,11 @@ class LatencyTable:
         return groups
 
     def require(self, wanted: Target) -> None:
-        """Raises TargetMismatchError unless this table was measured on `wanted`."""
+        """Raises TargetMismatchError unless this table was measured, or modelled, for `wanted`."""
+        if self.target.modelled != wanted.modelled:
+            raise TargetMismatchError(
+                f"the table is {self.target.origin}, but a {wanted.origin} one is asked for"
+            )
         for name in ("device", "runtime", "runtime_version", "precision", "batch", "threads"):
             have, want = getattr(self.target, name), getattr(wanted, name)
             if have != want:

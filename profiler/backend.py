@@ -1,7 +1,8 @@
 """`Backend`: what a runtime must offer so that its blocks can be timed, and how backends are found.
 
 To add one, put a file into `profiler/backends/` with a class `Plugin` of this protocol. Its
-heavy imports belong inside methods: finding a backend never imports its runtime.
+heavy imports belong inside methods: finding a backend never imports its runtime. A backend that
+does not find its device but is told it has `devices`, their names, and `Plugin(device)`.
 """
 
 from __future__ import annotations
@@ -116,13 +117,24 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(profiler.backends.__path__))
 
 
-def load(name: str) -> Backend:
+def load(name: str, device: str | None = None) -> Backend:
     """The backend called `name`.
 
+    Args:
+        device: one of the backend's `devices`; most have none and use the one they run on.
+
     Raises:
-        BackendError: no such backend; names the valid choices.
+        BackendError: no such backend or device; names the valid choices.
     """
     if name not in names():
         raise BackendError(f"backend must be one of {', '.join(names())}, but got {name!r}")
-    plugin: Backend = importlib.import_module(f"profiler.backends.{name}").Plugin()
-    return plugin
+    kind = importlib.import_module(f"profiler.backends.{name}").Plugin
+    if device is None:
+        plugin: Backend = kind()
+        return plugin
+    known: Sequence[str] = getattr(kind, "devices", ())
+    if device not in known:
+        choices = f"must be one of {', '.join(known)}" if known else "is the one that it runs on"
+        raise BackendError(f"device of {name} {choices}, but got {device!r}")
+    chosen: Backend = kind(device)
+    return chosen

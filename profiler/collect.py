@@ -13,12 +13,13 @@ from pathlib import Path
 from latency_tables.fitting import fit_table
 from latency_tables.table import LatencyTable, Measurement, Target
 from profiler.assemble import assemble
-from profiler.backend import BrokenError, load
+from profiler.backend import BackendError, BrokenError, load
 from profiler.capabilities import lock_name, steady, tuned
 from profiler.collector import Collector
 from profiler.journal import Journal
 from profiler.lock import measuring
 from profiler.measure import Progress, Session, quiet
+from profiler.modelled.survey import survey, values
 from profiler.models import Model, Whole, piece
 from profiler.plan import Planner
 from profiler.protocol import Protocol
@@ -45,6 +46,8 @@ def collect(
 ) -> LatencyTable:
     """Measures what the planner wants and the journal lacks: shapes, chains, whole networks.
 
+    A modelled target is computed at once: the journal stays untouched, and nothing is waited for.
+
     Args:
         journal: JSON-lines file, created or continued; each session is on the disk when it ends.
         progress: counts shapes, chains and networks, those of earlier runs included.
@@ -58,6 +61,8 @@ def collect(
         DeviceBusyError: another measurement still runs on this device after `wait_s` seconds.
         BackendError: the runtime failed, or too many models broke it.
     """
+    if target.modelled:
+        return fit_table(survey(target, network, planner, progress))
     backend = load(target.runtime)
     protocol = tuned(backend, protocol or Protocol())
     total = planner.total + len(planner.chains) + len(planner.networks)
@@ -80,12 +85,16 @@ def compare(
 ) -> dict[str, Measurement]:
     """Measures models against each other in one interleaved run; 11 rounds by default.
 
+    Those of a modelled target are computed.
+
     Rounds of all models are in pass order: `profiler.stats.paired_ratio` compares two of them.
 
     Raises:
         DeviceBusyError: another measurement still runs on this device after `wait_s` seconds.
         BackendError: the runtime failed.
     """
+    if target.modelled:
+        return values(target, models)
     session = session_of(target, models, protocol, progress, wait_s=wait_s)
     return dict(session.measurements)
 
@@ -99,7 +108,9 @@ def session_of(
     wait_s: float = WAIT_S,
     sentinel: Model = SENTINEL,
 ) -> Session:
-    """As `compare`, with everything the session saw."""
+    """As `compare`, with everything the session saw; a modelled target is refused."""
+    if target.modelled:
+        raise BackendError(f"a session times models, but the target is modelled: {target}")
     backend = load(target.runtime)
     protocol = tuned(backend, protocol or Protocol())
     with (

@@ -1,0 +1,1 @@
+"""Latencies computed from public figures of GPUs; nothing here times anything."""
