@@ -69,6 +69,7 @@ class TableDiff:
     """What differs between two tables.
 
     Attributes:
+        origins: whether the first and the second table were measured or modelled.
         target: facts that differ, identity first.
         edges: per geometry and axis swept in both.
         rows: over the rows that both hold; `low` and `high` are their 5 % and 95 % quantiles.
@@ -77,6 +78,7 @@ class TableDiff:
         predictions: the same ratios over a fixed sample of networks that both can price.
     """
 
+    origins: tuple[str, str]
     target: tuple[TargetChange, ...]
     edges: tuple[EdgeChange, ...]
     rows: Ratios
@@ -109,6 +111,7 @@ def diff(first: LatencyTable, second: LatencyTable) -> TableDiff:
     ratios = [second.rows[s].median / first.rows[s].median for s in common]
     predicted = _predictions(first, second)
     return TableDiff(
+        origins=(first.target.origin, second.target.origin),
         target=_target(first.target, second.target),
         edges=tuple(edge_changes(first, second)),
         rows=_ratios(np.array(ratios)),

@@ -18,7 +18,7 @@ from latency_tables.predict import NetworkPoint
 from latency_tables.roofline import RoofPoint
 from latency_tables.stairs import Plateau, Staircase
 from latency_tables.sweeps import Sweep
-from latency_tables.table import Roof
+from latency_tables.table import Roof, Target
 from supernet.shapes import Shape
 
 
@@ -38,7 +38,7 @@ def roofline(groups: Mapping[str, Sequence[RoofPoint]], roof: Roof, title: str, 
 
 
 def networks(
-    points: Sequence[NetworkPoint], held: HeldOut, factor: float, target: str, path: Path
+    points: Sequence[NetworkPoint], held: HeldOut, factor: float, target: Target, path: Path
 ) -> None:
     """Saves `networks_figure`."""
     _save(networks_figure(points, held, factor, target), path)
@@ -77,7 +77,7 @@ def stairs_figure(
 
 
 def networks_figure(
-    points: Sequence[NetworkPoint], held: HeldOut, factor: float, target: str
+    points: Sequence[NetworkPoint], held: HeldOut, factor: float, target: Target
 ) -> go.Figure:
     """Scatter of whole networks with the identity and the upper bound."""
     figure = go.Figure()
@@ -89,11 +89,11 @@ def networks_figure(
             mode="markers",
             name=f"{role}: {len(mine)} networks",
             marker={"color": colour, "size": 8},
-            hovertemplate="predicted %{x:.3f} ms<br>measured %{y:.3f} ms",
+            hovertemplate=f"predicted %{{x:.3f}} ms<br>{target.origin} %{{y:.3f}} ms",
         )
     ends = [min(p.predicted for p in points) * 0.95, max(p.predicted for p in points) * 1.05]
     for name, share, dash, colour in (
-        ("measured = predicted", 1.0, "solid", "black"),
+        (f"{target.origin} = predicted", 1.0, "solid", "black"),
         ("upper bound", factor, "dash", RED),
     ):
         figure.add_scatter(
@@ -106,7 +106,7 @@ def networks_figure(
     figure.update_layout(
         title=f"{target}<br>held-out networks: {summary(held)}",
         xaxis_title="predicted latency [ms]",
-        yaxis_title="measured latency [ms]",
+        yaxis_title=f"{target.origin} latency [ms]",
         template="plotly_white",
     )
     return figure

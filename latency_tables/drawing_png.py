@@ -16,6 +16,7 @@ from latency_tables.predict import NetworkPoint
 from latency_tables.roofline import RoofPoint
 from latency_tables.stairs import Plateau, Staircase
 from latency_tables.sweeps import Sweep
+from latency_tables.table import Target
 from supernet.shapes import Shape
 
 BETWEEN = "right edge here or at a width not measured"
@@ -46,7 +47,7 @@ def stairs(
 
 
 def networks(
-    points: Sequence[NetworkPoint], held: HeldOut, factor: float, target: str, path: Path
+    points: Sequence[NetworkPoint], held: HeldOut, factor: float, target: Target, path: Path
 ) -> None:
     """Scatter of whole networks with the identity and the upper bound."""
     figure = Figure(figsize=(7, 6.4), layout="constrained", dpi=120)
@@ -62,10 +63,10 @@ def networks(
             label=f"{role}: {len(mine)} networks",
         )
     ends = [min(p.predicted for p in points) * 0.95, max(p.predicted for p in points) * 1.05]
-    axes.plot(ends, ends, color="black", linewidth=1, label="measured = predicted")
+    axes.plot(ends, ends, color="black", linewidth=1, label=f"{target.origin} = predicted")
     axes.plot(ends, [factor * e for e in ends], "--", color=RED, linewidth=1, label="upper bound")
     axes.set_xlabel("predicted latency [ms]")
-    axes.set_ylabel("measured latency [ms]")
+    axes.set_ylabel(f"{target.origin} latency [ms]")
     axes.grid(alpha=0.25)
     axes.legend()
     axes.set_title(f"{target}\nheld-out networks: {summary(held)}", fontsize=10)

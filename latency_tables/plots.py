@@ -113,7 +113,7 @@ def plot_networks(source: LatencyTable | Predictor, path: Path) -> None:
         from latency_tables.drawing_png import networks as draw
     else:
         from latency_tables.drawing_html import networks as draw
-    draw(points, predictor.held_out, predictor.bound.factor, str(predictor.table.target), path)
+    draw(points, predictor.held_out, predictor.bound.factor, predictor.table.target, path)
 
 
 def _label(geometry: str, points: Sequence[RoofPoint]) -> str:

@@ -84,7 +84,7 @@ class Target:
         return STAMP if self.modelled else ""
 
     def __str__(self) -> str:
-        stamp = f" [{self.stamp}]" if self.modelled else ""
+        stamp = f" ({self.stamp})" if self.modelled else ""
         return (
             f"{self.device}, {self.runtime} {self.runtime_version}, {self.precision}, "
             f"batch {self.batch}, {self.threads} thread{'s' * (self.threads > 1)}{stamp}"

@@ -74,6 +74,9 @@ def _method(table: LatencyTable) -> Iterator[Finding]:
 
 
 def _drift(table: LatencyTable) -> Iterator[Finding]:
+    if table.target.modelled:
+        yield Finding(level="warning", text=table.target.stamp)
+        return
     if len(table.sentinel) < 2:
         yield Finding(level="warning", text="no sentinel history: drift is unknown")
         return
@@ -113,6 +116,8 @@ def _record(table: LatencyTable) -> Iterator[Finding]:
             level="ok",
             text=f"roof: {table.roof.gmacs:.4g} GMAC/s and {table.roof.gbytes:.4g} GB/s",
         )
+    if table.target.modelled:
+        return
     if memory := table.target.details.get("memory"):
         yield Finding(level="ok", text=f"memory: {memory}")
     else:

@@ -31,6 +31,7 @@ app.add_typer(cli_engine.app, name="engine")
 JobFile = Annotated[Path, typer.Argument(help="Job file (YAML); see configs/.")]
 Runs = Annotated[Path, typer.Option(help="Folder that holds run folders.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Device = cli_table.Device
 
 _OURS = {"supernet", "latency_tables", "export", "profiler", "training", "search", "service"}
 
@@ -114,7 +115,7 @@ def price(
             f"latency {latency['predicted']:>13.3f} ms   upper bound {latency['upper']:.3f} ms "
             f"(holds for {result['bound']['coverage']:.0%}), {result['target']}"
         )
-        typer.echo(f"        {held_out_in_words(result['held_out'])}")
+        typer.echo(f"        {held_out_in_words(result['held_out'], result['origin'])}")
 
 
 @app.command()
@@ -133,6 +134,7 @@ def profile(
     backend: Annotated[str, typer.Option(help="Runtime; `stairprune doctor` lists them.")] = (
         "onnxruntime"
     ),
+    device: Device = None,
     precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
     batch: Annotated[int, typer.Option(min=1)] = 1,
     threads: Annotated[int, typer.Option(min=1)] = 1,
@@ -160,6 +162,7 @@ def profile(
             block=str(block),
             width=width,
             backend=backend,
+            device=device,
             precision=precision,
             batch=batch,
             threads=threads,

@@ -14,6 +14,9 @@ app = typer.Typer(help="Build and inspect latency tables.", no_args_is_help=True
 
 TableFile = Annotated[str, typer.Argument(help="A table file, or the name of a shipped table.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Device = Annotated[
+    str | None, typer.Option(help="GPU to model, with --backend modelled: t4, a100, h100 ...")
+]
 
 
 @app.command()
@@ -24,6 +27,7 @@ def build(
     backend: Annotated[str, typer.Option(help="Runtime; `stairprune doctor` lists them.")] = (
         "onnxruntime"
     ),
+    device: Device = None,
     precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
     batch: Annotated[int, typer.Option(min=1)] = 1,
     threads: Annotated[int, typer.Option(min=1)] = 1,
@@ -48,7 +52,7 @@ def build(
     """Measure a table for this machine, every width from --lowest to dense.
 
     About 12 minutes for ResNet50. Give the same command again after an interruption and it
-    continues.
+    continues. With --backend modelled nothing is measured: half a minute for a GPU elsewhere.
     """
     from profiler.plan import Goals
     from service.table_build import Request
@@ -58,6 +62,7 @@ def build(
         network=network,
         resolution=resolution,
         backend=backend,
+        device=device,
         precision=precision,
         batch=batch,
         threads=threads,
@@ -180,10 +185,10 @@ def snap(
 
     loaded = load(table)
     found = move(named(loaded, config), Predictor(loaded))
-    result = found.to_json()
+    result = {**found.to_json(), "origin": loaded.target.origin}
     if file is not None:
         file.write_text(json.dumps(result["config"]) + "\n", encoding="utf-8")
-    typer.echo(json.dumps(result) if json_ else describe(found))
+    typer.echo(json.dumps(result) if json_ else describe(found, loaded.target))
 
 
 @app.command()
@@ -214,6 +219,32 @@ def replay(
     found = replays.replay(loaded, configs, rounds)
     if json_:
         typer.echo(json.dumps(as_json(found)))
+    else:
+        out.print(render(found))
+
+
+@app.command()
+def explain(
+    table: TableFile,
+    config: Annotated[
+        str, typer.Option(help="Config file (JSON), or the name of a published config.")
+    ] = "dense",
+    block: Annotated[
+        str | None, typer.Option(help="Only this piece: stem, stage3.1, head.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Tile, waves and bound of every kernel behind a modelled table's figures."""
+    from latency_tables.shipped import load
+    from service.kernel_view import explain as rows
+    from service.kernel_view import render
+    from service.snap_view import named
+
+    loaded = load(table)
+    wanted = loaded.network.dense() if config == "dense" else named(loaded, config)
+    found = rows(loaded, wanted, block)
+    if json_:
+        typer.echo(json.dumps(found))
     else:
         out.print(render(found))
 

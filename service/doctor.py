@@ -48,6 +48,10 @@ def missing(spec: JobSpec) -> list[str]:
         )
     else:
         backend = backends.load(target.backend)
+        try:
+            backends.load(target.backend, target.device)
+        except backends.BackendError as error:
+            lacks.append(f"target.device: {error}")
         if reason := backend.unavailable():
             lacks.append(f"target.backend: {target.backend} cannot run here: {reason}")
         if target.precision not in backend.precisions:

@@ -58,6 +58,7 @@ def price(config: str, table: str | None, job: Path | None) -> dict[str, Any]:
         prediction = predictor.config(wanted)
         result["latency_ms"] = {"predicted": prediction.predicted, "upper": prediction.upper}
         result["target"] = str(measured.target)
+        result["origin"] = measured.target.origin
         result["held_out"] = plain(asdict(predictor.held_out))
         result["bound"] = asdict(predictor.bound)
         result["fingerprint"] = measured.fingerprint

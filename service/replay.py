@@ -126,6 +126,8 @@ def replay(
     if not 1 <= len(configs) <= MOST:
         raise TableError(f"replay takes 1 to {MOST} configs at once, but got {len(configs)}")
     wanted = table.target
+    if wanted.modelled:
+        raise TableError(f"replay times configs, but there is nothing to time them on: {wanted}")
     backend = load(wanted.runtime)
     if reason := backend.unavailable():
         raise BackendError(f"backend {backend.name} cannot run here: {reason}")

@@ -47,6 +47,7 @@ def pareto(job: Job, report: dict[str, Any]) -> go.Figure:
         figure.add_vline(x=limit, line_dash="dash", annotation_text="budget")
     figure.update_xaxes(title="predicted latency, upper bound (ms)")
     figure.update_yaxes(title="estimated accuracy")
+    figure.update_layout(title=report["stamp"])
     return figure
 
 

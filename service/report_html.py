@@ -25,7 +25,7 @@ def render(job: Job, report: dict[str, Any]) -> str:
     table = job.table()
     predictor = Predictor(table)
     predicted = networks_figure(
-        predictor.networks(), predictor.held_out, predictor.bound.factor, str(table.target)
+        predictor.networks(), predictor.held_out, predictor.bound.factor, table.target
     )
     sections = [
         ("Accuracy against latency", figures.pareto(job, report), _PARETO),
@@ -51,7 +51,8 @@ def render(job: Job, report: dict[str, Any]) -> str:
 def _stairs(table: LatencyTable) -> list[tuple[str, go.Figure, str]]:
     """The stairs' section; none where the table has no sweep long enough."""
     try:
-        return [("Stairs", stairs_figure(cases(table), "", roof_points(table)), _STAIRS)]
+        figure = stairs_figure(cases(table), table.target.stamp, roof_points(table))
+        return [("Stairs", figure, _STAIRS)]
     except MissingShapeError:
         return []
 

@@ -7,11 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from latency_tables.predict import Predictor
-from latency_tables.table import Measurement
+from latency_tables.table import Measurement, Target
 from profiler.stats import paired_ratio
 from service.job import Job
 from service.stages.measure import read_measurement
-from service.verdict import keeps, limit_ms
+from service.verdict import caveat, keeps, limit_ms
 from supernet.arithmetic import count
 from supernet.config import ChannelConfig
 
@@ -20,8 +20,9 @@ def build(job: Job) -> dict[str, Any]:
     """The whole report.
 
     `meets` is true only where the MACs and the params lie within the budget and the measured
-    latency keeps its limit; see `service.verdict`. The latency limit of a job that gives it as a
-    percentage is the one of the final run, in which the dense network was measured too.
+    latency keeps its limit; see `service.verdict`. `caveat` says why none can, where that is so.
+    The latency limit of a job that gives it as a percentage is the one of the final run, in which
+    the dense network was measured too.
     """
     table = job.table()
     predictor, budget = Predictor(table), job.json("search", "budget.json")
@@ -30,7 +31,7 @@ def build(job: Job) -> dict[str, Any]:
     }
     budget["latency_ms"] = limit_ms(job.spec.limits, measured["dense"])
     entries = {
-        name: _entry(job, name, config, predictor, budget, measured)
+        name: _entry(job, name, config, predictor, budget, measured, table.target)
         for name, config in job.finalists().items()
     }
     space = job.json("profile", "space.json")
@@ -38,6 +39,9 @@ def build(job: Job) -> dict[str, Any]:
     return {
         "name": job.spec.name,
         "target": asdict(table.target),
+        "origin": table.target.origin,
+        "stamp": table.target.stamp,
+        "caveat": caveat(job.spec.limits, table.target),
         "budget": {metric: budget.get(metric) for metric in ("latency_ms", "macs", "params")},
         "table": _table(predictor),
         "space": {key: space[key] for key in ("log10_before", "log10_after")},
@@ -68,6 +72,7 @@ def _entry(
     predictor: Predictor,
     budget: dict[str, float],
     measurements: dict[str, Measurement],
+    target: Target,
 ) -> dict[str, Any]:
     macs, params = count(job.spec.network, config)
     measured, dense = measurements[name], measurements["dense"]
@@ -90,7 +95,7 @@ def _entry(
             "ratio_to_dense": {"median": ratio.median, "lo": ratio.lo, "hi": ratio.hi},
         },
         "accuracy": _accuracy(job, name),
-        "meets": keeps(job.spec.limits, measured, dense)
+        "meets": keeps(job.spec.limits, target, measured, dense)
         and all(cost <= budget.get(metric, cost) for metric, cost in costs.items()),
     }
 

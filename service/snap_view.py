@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from latency_tables.snap import Snapped
-from latency_tables.table import LatencyTable
+from latency_tables.table import LatencyTable, Target
 from service.pricing import read_config
 from service.replay import published
 from supernet.config import ChannelConfig, ConfigError
@@ -25,7 +25,7 @@ def named(table: LatencyTable, config: str) -> ChannelConfig:
     return known[config]
 
 
-def describe(found: Snapped) -> str:
+def describe(found: Snapped, target: Target) -> str:
     """What grew, what it gains and what it costs by prediction."""
     moved = ", ".join(f"{name} {old}->{new}" for name, old, new in found.moved) or "nothing"
     return (
@@ -33,5 +33,5 @@ def describe(found: Snapped) -> str:
         f"({found.macs_after / found.macs_before - 1:+.1%})\n"
         f"predicted {found.ms_before:.3f} -> {found.ms_after:.3f} ms "
         f"({found.ms_after / found.ms_before - 1:+.1%})\n"
-        f"moved: {moved}"
+        f"moved: {moved}" + f"\n{target.stamp}" * target.modelled
     )

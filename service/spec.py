@@ -81,6 +81,8 @@ class TargetSpec(_Part):
     """What the network shall be fast on."""
 
     backend: str = "onnxruntime"
+    device: str | None = None
+    """For backends that do not find it themselves, such as `modelled`: which GPU."""
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
     batch: int = Field(default=1, ge=1)
     threads: int = Field(default=1, ge=1)

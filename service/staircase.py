@@ -41,6 +41,7 @@ class Request:
     block: str
     width: str
     backend: str
+    device: str | None = None
     precision: str
     batch: int
     threads: int
@@ -91,7 +92,7 @@ def measure(request: Request) -> Measured:
     shapes = dict(
         zip(widths, sweep(named_shape(network, request.block), axis, widths), strict=True)
     )
-    backend = load(request.backend)
+    backend = load(request.backend, request.device)
     if reason := backend.unavailable():
         raise BackendError(f"backend {backend.name} cannot run here: {reason}")
     target = backend.target(request.precision, request.batch, request.threads)
@@ -118,6 +119,7 @@ def as_json(measured: Measured) -> dict[str, Any]:
     sweep = measured.sweep
     return {
         "target": str(measured.table.target),
+        "origin": measured.table.target.origin,
         "axis": sweep.axis,
         "right_edges": list(measured.stairs.right_edges),
         "edges": [asdict(plateau) for plateau in measured.stairs.edges],

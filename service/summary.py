@@ -7,6 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from service.job import Job
+from service.verdict import caveat
 
 
 def summarise(report: dict[str, Any]) -> Table:
@@ -19,6 +20,7 @@ def summarise(report: dict[str, Any]) -> Table:
         caption=(
             f"table: {held['points']} shapes, {held['mape_percent']:.1f} % mean error on "
             f"networks never fitted, {held['within_10_percent']:.0f} % of them within 10 %"
+            + "".join(f"\n{text}" for text in (report["caveat"] or report["stamp"],) if text)
         ),
     )
     for column in (
@@ -40,7 +42,7 @@ def summarise(report: dict[str, Any]) -> Table:
             f"{latency['measured']:.3f} ({latency['lo']:.3f}..{latency['hi']:.3f})",
             f"{latency['predicted']:.3f}",
             f"{accuracy['test']:.4f} ({accuracy['lo']:.4f}..{accuracy['hi']:.4f})",
-            "yes" if entry["meets"] else "no",
+            "yes" if entry["meets"] else "not certified" if report["caveat"] else "no",
         )
     return table
 
@@ -50,7 +52,11 @@ def search_result(job: Job) -> dict[str, Any]:
     history = job.json("search", "search.json")
     by_config = {str(c["config"]): c for c in history["candidates"]}
     chosen = job.json("select", "finalists.json")
+    target = job.table().target
     return {
+        "origin": target.origin,
+        "stamp": target.stamp,
+        "caveat": caveat(job.spec.limits, target),
         "evaluations": len(history["candidates"]),
         "budget": job.json("search", "budget.json"),
         "finalists": {
@@ -63,7 +69,10 @@ def search_result(job: Job) -> dict[str, Any]:
 
 def summarise_search(result: dict[str, Any]) -> Table:
     """The finalists, one row each."""
-    table = Table(title=f"{result['evaluations']} configs estimated; limits {result['budget']}")
+    table = Table(
+        title=f"{result['evaluations']} configs estimated; limits {result['budget']}",
+        caption=result["caveat"] or result["stamp"] or None,
+    )
     for column in ("finalist", "estimate", "MACs", "params", "latency bound ms"):
         table.add_column(column)
     for name, entry in result["finalists"].items():

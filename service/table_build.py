@@ -22,6 +22,7 @@ class Request:
     network: str
     resolution: int
     backend: str
+    device: str | None = None
     precision: str
     batch: int
     threads: int
@@ -47,14 +48,14 @@ def build(request: Request, out: Path) -> LatencyTable:
         raise TableError(
             f"--network must be one of {', '.join(DEPTHS)}, but got {request.network!r}"
         )
-    backend = load(request.backend)
+    backend = load(request.backend, request.device)
     if reason := backend.unavailable():
         raise BackendError(f"backend {backend.name} cannot run here: {reason}")
     target = backend.target(request.precision, request.batch, request.threads)
     network = NetworkSpec(depths=DEPTHS[request.network], resolution=request.resolution)
     planner = Planner(every_width(network, request.lowest), request.goals, request.seed)
     journal = out.with_name(f"{out.stem}.journal.jsonl")
-    with progress(f"measuring {out.name}") as report:
+    with progress(f"{'computing' if target.modelled else 'measuring'} {out.name}") as report:
         table = collect(
             target,
             network,
@@ -64,7 +65,8 @@ def build(request: Request, out: Path) -> LatencyTable:
             report,
         )
     table.save(out)
-    journal.unlink()
+    if not target.modelled:  # which leaves any journal alone
+        journal.unlink()
     return table
 
 

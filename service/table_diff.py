@@ -13,7 +13,7 @@ MOST = 12
 
 def render(found: TableDiff) -> Group:
     """The target's changes, the ratios, the edges that moved, the rows that lie apart."""
-    lines = [
+    lines = _origins(found) + [
         f"{change.name}: {change.first} -> {change.second}"
         for change in found.target
         if change.identity
@@ -24,6 +24,16 @@ def render(found: TableDiff) -> Group:
         f"{found.only_first} rows only in the first, {found.only_second} only in the second table",
     ]
     return Group(*lines, "", _edges(found), "", _apart(found))
+
+
+def _origins(found: TableDiff) -> list[str]:
+    """Whether figures are compared that were not measured."""
+    if "modelled" not in found.origins:
+        return []
+    first, second = found.origins
+    if first == second:
+        return ["both tables are modelled: no difference here was measured"]
+    return [f"a {first} table against a {second} one: differences include the model's error"]
 
 
 def _ratios(what: str, ratios: Ratios) -> str:

@@ -16,6 +16,7 @@ from latency_tables.sweeps import sweeps
 from latency_tables.table import LatencyTable
 from service.plain import plain
 
+MODEL_ONLY = "; of the fit to the model, not of the model to a device"
 SURE = 0.9  # edges of less confidence are shown with it
 
 
@@ -37,6 +38,7 @@ def describe(table: LatencyTable) -> dict[str, Any]:
     return {
         "target": asdict(table.target),
         "summary": str(table.target),
+        "origin": table.target.origin,
         "fingerprint": table.fingerprint,
         "network": asdict(table.network),
         "geometries": {name: len(rows) for name, rows in groups.items()},
@@ -67,18 +69,20 @@ def render(description: dict[str, Any]) -> Group:
             " ".join(map(_edge, stair["edges"])) or "none found",
         )
     details = description["target"]["details"]
+    source = details.get("source") if description["origin"] == "modelled" else None
     lines = [
-        f"{description['summary']}, {details.get('memory', 'memory not recorded')}",
+        description["summary"],
+        f"figures: {source}" if source else details.get("memory", "memory not recorded"),
         f"fingerprint {description['fingerprint']}",
         f"{description['points']} shapes of {len(description['geometries'])} geometries, "
         f"{description['flagged']} flagged; {description['chains']} chains; "
         f"{description['networks']} whole networks",
-        grain_in_words(Grain(**description["grain"])),
+        grain_in_words(Grain(**description["grain"]), description["origin"]),
     ]
     if roof := description["roof"]:
         lines.append(f"peak {roof['gmacs']:g} GMAC/s, bandwidth {roof['gbytes']:g} GB/s")
     if held := description["held_out"]:
-        lines.append(held_out_in_words(held))
+        lines.append(held_out_in_words(held, description["origin"]))
     bound = description["bound"]
     lines.append(
         f"upper bound: prediction x {bound['factor']:.3f}, holds for {bound['coverage']:.0%} of "
@@ -87,7 +91,7 @@ def render(description: dict[str, Any]) -> Group:
     return Group(*lines, "", rows)
 
 
-def held_out_in_words(held: dict[str, Any]) -> str:
+def held_out_in_words(held: dict[str, Any], origin: str) -> str:
     """The error that goes with every prediction, in one line."""
     if not held["points"]:
         return "no network was held out: the prediction error is unknown"
@@ -97,10 +101,12 @@ def held_out_in_words(held: dict[str, Any]) -> str:
         f"{held['points']} networks never fitted: {held['mape_percent']:.1f} % mean error, "
         f"{held['within_5_percent']:.0f} % within 5 %, {held['within_10_percent']:.0f} % "
         f"within 10 %, worst {held['worst_percent']:.1f} %{beside}"
+        + MODEL_ONLY
+        * (origin == "modelled")
     )
 
 
-def grain_in_words(grain: Grain) -> str:
+def grain_in_words(grain: Grain, origin: str) -> str:
     """What the rows say of how the runtime rounds."""
     parts = []
     if grain.group > 1:
@@ -111,7 +117,7 @@ def grain_in_words(grain: Grain) -> str:
         parts.append(f"input widths that {grain.align} does not divide take another way")
     if grain.cache:
         parts.append(f"maps of more than {grain.cache} elements in and out of a layer cost more")
-    return "measured: " + ("; ".join(parts) or "no rounding of widths")
+    return f"{origin}: " + ("; ".join(parts) or "no rounding of widths")
 
 
 def _edge(plateau: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """GPUs that need not be here: latencies computed from their public figures, nothing is timed.
 
-Deterministic, and no substitute for measuring: tables of this backend say so everywhere, mix with no
-measured ones and certify no budget. How it computes is `profiler.modelled`'s matter.
+Deterministic, and no substitute for measuring: tables of this backend say so everywhere, mix with
+no measured ones and certify no budget. How it computes is `profiler.modelled`'s matter.
 """
 
 from __future__ import annotations

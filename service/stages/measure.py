@@ -1,4 +1,7 @@
-"""Stage measure: the exported files end to end, interleaved in one run on the target."""
+"""Stage measure: the exported files end to end, interleaved in one run on the target.
+
+On a modelled target there is nothing to run a file on: the same networks are computed.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,22 @@ from service.store import write_json
 
 def settings(spec: JobSpec) -> object:
     """What decides the result."""
-    return {"target": spec.target.model_dump(), "verify": spec.verify.model_dump()}
+    return {"target": spec.target.model_dump(exclude_none=True), "verify": spec.verify.model_dump()}
 
 
 def run(job: Job, folder: Path, progress: Report) -> list[str]:
     """Writes `measured.json`: name to measurement."""
     from profiler.collect import compare
-    from profiler.models import File
+    from profiler.models import File, Model, Whole
     from profiler.protocol import Protocol
 
     goal = target(job.spec)
-    models = {name: File(str(job.file("export", f"{name}.onnx"))) for name in job.finalists()}
+    models: dict[str, Model] = {
+        name: Whole(job.spec.network, config)
+        if goal.modelled
+        else File(str(job.file("export", f"{name}.onnx")))
+        for name, config in job.finalists().items()
+    }
     protocol = Protocol(rounds=job.spec.verify.rounds, seed=job.spec.seed)
     measured = compare(goal, models, protocol, progress)
     write_json(folder / "measured.json", {name: as_json(m) for name, m in measured.items()})

@@ -17,7 +17,7 @@ def settings(spec: JobSpec) -> object:
     return {
         "network": asdict(spec.network),
         "space": spec.space.model_dump(),
-        "target": spec.target.model_dump(),
+        "target": spec.target.model_dump(exclude_none=True),
         "profile": spec.profile.model_dump(mode="json"),
         "seed": spec.seed,
     }
@@ -41,6 +41,8 @@ def run(job: Job, folder: Path, progress: Report) -> list[str]:
         {"names": narrowed.names, "choices": narrowed.choices, **sizes},
     )
     held = predictor.held_out
+    if table.target.modelled:
+        say(f"  {table.target}")
     say(
         f"  {len(table.rows)} shapes; networks never fitted are predicted with "
         f"{held.mape_percent:.1f} % mean error; right edges narrow the space from "
@@ -53,7 +55,7 @@ def target(spec: JobSpec) -> Target:
     """The target a spec asks for, on this machine."""
     from profiler.backend import BackendError, load
 
-    backend = load(spec.target.backend)
+    backend = load(spec.target.backend, spec.target.device)
     if reason := backend.unavailable():
         raise BackendError(f"backend {backend.name} cannot run here: {reason}")
     return backend.target(spec.target.precision, spec.target.batch, spec.target.threads)

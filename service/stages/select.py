@@ -16,11 +16,11 @@ from service.spec import JobSpec
 from service.stages.measure import as_json
 from service.stages.profile import target
 from service.store import write_json
-from service.verdict import keeps
+from service.verdict import caveat, within
 from supernet.config import ChannelConfig
 
 if TYPE_CHECKING:
-    from latency_tables.table import Measurement
+    from latency_tables.table import Measurement, Target
 
 _UNIFORMS = 13
 """Uniform-width networks measured around the predicted match."""
@@ -42,11 +42,16 @@ def run(job: Job, folder: Path, progress: Report) -> list[str]:
     configs = [c.config for c in job.history().pick(2 * wanted, "latency_ms")]
     pool = {f"candidate-{i}": config for i, config in enumerate(configs, 1)}
     uniforms = _uniforms(job, configs[0])
-    measured = _measure(job, {"dense": job.spec.network.dense(), **uniforms, **pool}, progress)
+    goal = target(job.spec)
+    measured = _measure(
+        job, goal, {"dense": job.spec.network.dense(), **uniforms, **pool}, progress
+    )
     limits, dense = job.spec.limits, measured["dense"]
-    kept = [name for name in pool if keeps(limits, measured[name], dense)]
+    kept = [name for name in pool if within(limits, measured[name], dense)]
     if len(kept) < len(pool):
-        say(f"  {len(pool) - len(kept)} of {len(pool)} candidates measured over the budget")
+        say(f"  {len(pool) - len(kept)} of {len(pool)} candidates {goal.origin} over the budget")
+    if why_not := caveat(limits, goal):
+        say(f"  {why_not}")
     # Too few hold: the fastest stand in, and the report says that they do not meet the budget.
     spare = sorted(set(pool) - set(kept), key=lambda name: measured[name].ceiling)
     kept = [*kept, *spare][:wanted]
@@ -78,13 +83,12 @@ def _uniforms(job: Job, found: ChannelConfig) -> dict[str, ChannelConfig]:
 
 
 def _measure(
-    job: Job, configs: dict[str, ChannelConfig], progress: Report
+    job: Job, goal: Target, configs: dict[str, ChannelConfig], progress: Report
 ) -> dict[str, Measurement]:
     from profiler.collect import compare
     from profiler.models import Whole
     from profiler.protocol import Protocol
 
-    goal = target(job.spec)
     models = {name: Whole(job.spec.network, config) for name, config in configs.items()}
     protocol = Protocol(rounds=job.spec.verify.rounds, seed=job.spec.seed)
     return compare(goal, models, protocol, progress)
