@@ -23,14 +23,14 @@ def render(job: Job, report: dict[str, Any]) -> str:
         report: as `service.report_json.build` made it.
     """
     table = job.table()
-    predictor = Predictor(table)
+    predictor, origin = Predictor(table), table.target.origin
     predicted = networks_figure(
         predictor.networks(), predictor.held_out, predictor.bound.factor, table.target
     )
     sections = [
         ("Accuracy against latency", figures.pareto(job, report), _PARETO),
         ("Widths per layer", figures.widths(report), _WIDTHS),
-        ("Predicted against measured", predicted, _PREDICTED),
+        (f"Predicted against {origin}", predicted, _PREDICTED.format(origin=origin)),
         ("Training", figures.training(job), _TRAINING),
         ("Supernet", figures.supernet(job), _SUPERNET),
         *_stairs(table),
@@ -73,7 +73,7 @@ _PARETO = (
 )
 _WIDTHS = "Output channels of every convolution, dense against found and uniform."
 _PREDICTED = (
-    "Whole networks measured on the target that the prediction never saw, against the sum of "
+    "Whole networks {origin} on the target that the prediction never saw, against the sum of "
     "their blocks after calibration. The dashed line is the upper bound"
     " that the search holds against the latency limit."
 )

@@ -15,12 +15,14 @@ def summarise(report: dict[str, Any]) -> Table:
     budget = report["budget"]
     limits = ", ".join(f"{name} <= {value:,.6g}" for name, value in budget.items() if value)
     held = report["table"]
+    note = report.get("caveat") or report.get("stamp")  # reports of measured runs may lack both
     table = Table(
         title=f"{report['name']}: {limits}",
         caption=(
             f"table: {held['points']} shapes, {held['mape_percent']:.1f} % mean error on "
             f"networks never fitted, {held['within_10_percent']:.0f} % of them within 10 %"
-            + "".join(f"\n{text}" for text in (report["caveat"] or report["stamp"],) if text)
+            + f"\n{note}"
+            * bool(note)
         ),
     )
     for column in (
@@ -42,7 +44,7 @@ def summarise(report: dict[str, Any]) -> Table:
             f"{latency['measured']:.3f} ({latency['lo']:.3f}..{latency['hi']:.3f})",
             f"{latency['predicted']:.3f}",
             f"{accuracy['test']:.4f} ({accuracy['lo']:.4f}..{accuracy['hi']:.4f})",
-            "yes" if entry["meets"] else "not certified" if report["caveat"] else "no",
+            "yes" if entry["meets"] else "not certified" if report.get("caveat") else "no",
         )
     return table
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import yaml
-from rich.console import Console
+from rich.console import Console, RenderableType
 from typer.testing import CliRunner
 
 from latency_tables.diff import diff
@@ -61,6 +62,14 @@ def said(*words: str) -> str:
     done = CliRunner().invoke(app, [*words])
     assert done.exit_code == 0, done.exception
     return " ".join(done.stdout.split())
+
+
+def shown(renderable: RenderableType) -> str:
+    """What a terminal shows, white space apart."""
+    console = Console(file=StringIO(), width=200)
+    with console.capture() as capture:
+        console.print(renderable)
+    return " ".join(capture.get().split())
 
 
 def answer(*words: str) -> Any:
@@ -161,18 +170,15 @@ def test_a_modelled_table_is_none_of_a_measured_target(table: LatencyTable) -> N
 
 
 def test_a_difference_says_what_it_compares(table: LatencyTable) -> None:
-    console = Console(width=200, record=True, quiet=True)
     for other, words in (
         (as_measured(table), "a modelled table against a measured one"),
         (table, "both tables are modelled"),
     ):
         found = diff(table, other)
         assert found.to_json()["origins"][0] == "modelled"
-        console.print(table_diff.render(found))
-        assert words in console.export_text()
+        assert words in shown(table_diff.render(found))
     plain = diff(as_measured(table), as_measured(table))
-    console.print(table_diff.render(plain))
-    assert "modelled" not in console.export_text()
+    assert "modelled" not in shown(table_diff.render(plain))
 
 
 def test_nothing_can_be_timed_on_a_modelled_target(built: Path, table: LatencyTable) -> None:
@@ -241,10 +247,7 @@ def test_a_whole_modelled_job_never_certifies_its_budget(tmp_path: Path) -> None
         assert entry["meets"] is False
         config = entry["config"]
         assert entry["latency_ms"]["measured"] == pytest.approx(exact_ms(spec.network, config))
-    console = Console(width=200, record=True, quiet=True)
-    console.print(summarise(report))
-    console.print(summarise_search(search_result(done)))
-    text = console.export_text()
+    text = shown(summarise(report)) + shown(summarise_search(search_result(done)))
     assert text.count(STAMP) == 2
     assert text.count("not certified") == len(entries) + 2
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")

@@ -54,7 +54,7 @@ def read_measurement(data: dict[str, Any]) -> Measurement:
 
 STAGE = Stage(
     name="measure",
-    summary="measuring the exported networks again",
+    summary="the exported networks on the target, end to end",
     after=always("select", "export"),
     settings=settings,
     run=run,

@@ -94,7 +94,7 @@ def _table(job: Job, folder: Path, progress: Report) -> LatencyTable:
 
 STAGE = Stage(
     name="profile",
-    summary="measuring blocks and networks on this machine",
+    summary="blocks and networks of the target, one by one",
     after=always(),
     settings=settings,
     run=run,

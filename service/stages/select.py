@@ -96,7 +96,7 @@ def _measure(
 
 STAGE = Stage(
     name="select",
-    summary="measuring the best candidates before training them",
+    summary="the best candidates as whole networks, before any is trained",
     after=always("profile", "search"),
     settings=settings,
     run=run,
