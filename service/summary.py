@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from rich.table import Table
@@ -15,16 +16,13 @@ def summarise(report: dict[str, Any]) -> Table:
     budget = report["budget"]
     limits = ", ".join(f"{name} <= {value:,.6g}" for name, value in budget.items() if value)
     held = report["table"]
-    note = report.get("caveat") or report.get("stamp")  # reports of measured runs may lack both
-    table = Table(
-        title=f"{report['name']}: {limits}",
-        caption=(
-            f"table: {held['points']} shapes, {held['mape_percent']:.1f} % mean error on "
-            f"networks never fitted, {held['within_10_percent']:.0f} % of them within 10 %"
-            + f"\n{note}"
-            * bool(note)
-        ),
+    caption = (
+        f"table: {held['points']} shapes, {held['mape_percent']:.1f} % mean error on "
+        f"networks never fitted, {held['within_10_percent']:.0f} % of them within 10 %"
     )
+    if note := report.get("caveat") or report.get("stamp"):  # older reports have neither
+        caption += f"\n{note}"
+    table = Table(title=f"{report['name']}: {limits}", caption=caption)
     for column in (
         "network",
         "MACs",
@@ -52,7 +50,7 @@ def summarise(report: dict[str, Any]) -> Table:
 def search_result(job: Job) -> dict[str, Any]:
     """The finalists of a finished search with their costs and estimates."""
     history = job.json("search", "search.json")
-    by_config = {str(c["config"]): c for c in history["candidates"]}
+    by_config = {_key(c["config"]): c for c in history["candidates"]}
     chosen = job.json("select", "finalists.json")
     target = job.table().target
     return {
@@ -62,7 +60,7 @@ def search_result(job: Job) -> dict[str, Any]:
         "evaluations": len(history["candidates"]),
         "budget": job.json("search", "budget.json"),
         "finalists": {
-            name: {"config": config, **_scored(by_config.get(str(config)))}
+            name: {"config": config, **_scored(by_config.get(_key(config)))}
             for name, config in chosen["configs"].items()
             if name.startswith("found")
         },
@@ -87,6 +85,11 @@ def summarise_search(result: dict[str, Any]) -> Table:
             f"{costs['latency_ms']:.3f}",
         )
     return table
+
+
+def _key(config: dict[str, Any]) -> str:
+    """The same for one config in any file; some sort their keys, some do not."""
+    return json.dumps(config, sort_keys=True)
 
 
 def _scored(candidate: dict[str, Any] | None) -> dict[str, Any]:

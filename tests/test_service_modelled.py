@@ -250,6 +250,7 @@ def test_a_whole_modelled_job_never_certifies_its_budget(tmp_path: Path) -> None
     text = shown(summarise(report)) + shown(summarise_search(search_result(done)))
     assert text.count(STAMP) == 2
     assert text.count("not certified") == len(entries) + 2
+    assert f"{report['found'][0]['macs']:,}" in shown(summarise_search(search_result(done)))
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert page.count("not certified") >= len(entries) + 1
     assert STAMP in page

@@ -33,7 +33,7 @@ class Plugin:
     devices = tuple(GPUS)
 
     def __init__(self, device: str = DEFAULT) -> None:
-        self.gpu = GPUS[device]
+        self.gpu = find(device)
 
     def unavailable(self) -> str | None:
         return None
