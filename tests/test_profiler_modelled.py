@@ -255,6 +255,8 @@ def test_a_measured_and_a_modelled_target_are_never_the_same() -> None:
     goals = Goals(points_per_geometry=8, target_error_percent=90, chains=1, networks_fit=1)
     table = survey(target, small, Planner(SearchSpace.from_ratios(small, [0.5, 1.0]), goals))
     table.require(target)
+    dense = {row.config: row.measurement.median for row in table.networks}[small.dense()]
+    assert dense == total_ms(small.shapes(small.dense()), "a100", 1, "int8")
     measured = replace(target, runtime="tensorrt")
     assert not measured.modelled
     with pytest.raises(TargetMismatchError, match="table is modelled, but a measured one"):

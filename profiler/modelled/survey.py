@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from latency_tables.table import ChainRow, LatencyTable, Measurement, NetworkRow, Roof, Target
+from latency_tables.table import ChainRow, LatencyTable, Measurement, NetworkRow, Role, Roof, Target
 from profiler.backend import load
 from profiler.measure import Progress, quiet
 from profiler.modelled.gpus import find
 from profiler.models import Chain, Model, Whole, piece
 from profiler.plan import Planner
+from supernet.config import ChannelConfig
 from supernet.network import NetworkSpec
 from supernet.shapes import Shape
 
@@ -21,6 +22,8 @@ def survey(
     target: Target, network: NetworkSpec, planner: Planner, progress: Progress = quiet
 ) -> LatencyTable:
     """The table that `profiler.collect.collect` would measure, computed; not fitted yet.
+
+    The dense network is always among its networks: limits are given as percentages of it.
 
     Args:
         target: a modelled one.
@@ -33,6 +36,7 @@ def survey(
         rows |= {shape: value(target, piece(shape)) for shape in wanted}
         progress(min(len(rows), planner.total), planner.total, "computing")
     gpu = find(target.device)
+    roles: dict[ChannelConfig, Role] = {network.dense(): "fit", **dict(planner.networks)}
     return LatencyTable(
         target=target,
         network=network,
@@ -43,7 +47,7 @@ def survey(
         ),
         networks=tuple(
             NetworkRow(config=config, measurement=value(target, Whole(network, config)), role=role)
-            for config, role in planner.networks
+            for config, role in roles.items()
         ),
         protocol={"computed": "nothing was timed"},
         roof=Roof(gmacs=gpu.tera_ops[target.precision] * 1e3 / 2, gbytes=gpu.gbytes),
