@@ -9,8 +9,8 @@ from rich.console import Group
 from rich.table import Table
 
 from latency_tables.table import LatencyTable, TableError
-from profiler.graphs import piece_names
 from profiler.modelled.cost import Cost, costs
+from profiler.pieces import piece_names
 from supernet.config import ChannelConfig
 
 

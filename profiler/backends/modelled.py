@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from latency_tables.table import MODELLED, Target
 from profiler.backend import BackendError, Runner, check_precision, check_size, load, names
-from profiler.graphs import check_chain
 from profiler.modelled.cost import product_ms, total_ms
 from profiler.modelled.gemm import LOAD, TILES
 from profiler.modelled.gpus import DEFAULT, GPUS, find
 from profiler.modelled.kernels import ALIGNMENT, BYTES
+from profiler.pieces import check_chain
 from supernet.config import ChannelConfig
 from supernet.network import NetworkSpec
 from supernet.shapes import Shape
