@@ -1,7 +1,7 @@
 """What a backend may offer beyond `Backend`, where its device wants to be measured its own way.
 
-Each is a method that a plugin may have: `protocol`, `watch`, `steady`. Without it, what holds for a
-CPU holds. Also which device a target's lock is for.
+Each is a method that a plugin may have: `protocol`, `watch`, `steady`, `alone`. Without it, what
+holds for a CPU holds. Also which device a target's lock is for.
 """
 
 from __future__ import annotations
@@ -40,6 +40,14 @@ class Steadying(typing.Protocol):
         """While it lasts, the device is as the target's details then say."""
 
 
+@typing.runtime_checkable
+class Settling(typing.Protocol):
+    """A backend that can do more for its models in a process that runs nothing else."""
+
+    def alone(self, target: Target) -> None:
+        """Called once in the measuring process, before its first model is built."""
+
+
 def tuned(backend: Backend, asked: Protocol) -> Protocol:
     """How models of this backend are measured when `asked` is asked for."""
     return backend.protocol(asked) if isinstance(backend, Tuned) else asked
@@ -53,6 +61,12 @@ def watch_of(backend: Backend, target: Target) -> Watch | None:
 def steady(backend: Backend, target: Target) -> AbstractContextManager[Target]:
     """Holds the device still where the backend can; gives the target with what was done."""
     return backend.steady(target) if isinstance(backend, Steadying) else nullcontext(target)
+
+
+def settle(backend: Backend, target: Target) -> None:
+    """This process will measure models of this target, and do nothing else."""
+    if isinstance(backend, Settling):
+        backend.alone(target)
 
 
 def lock_name(target: Target) -> str:

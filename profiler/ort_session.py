@@ -6,7 +6,7 @@ Knows nothing of targets and devices: a provider and the memory its tensors live
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ def session_options(threads: int, entries: Mapping[str, str]) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    if threads > 1 and _shared_pool(threads):
+    if _shared:
         options.use_per_session_threads = False
     else:
         options.intra_op_num_threads = threads
@@ -52,20 +52,22 @@ def session_options(threads: int, entries: Mapping[str, str]) -> Any:
     return options
 
 
-@cache
-def _shared_pool(threads: int) -> bool:
-    """Whether sessions can share worker threads; the first call decides how many there are.
+_shared: list[int] = []
+"""Threads of the pool that all sessions of this process share; empty where each has its own."""
 
-    Workers of an idle session go on spinning: with a pool for each of many sessions they would
-    take the cores from the one that is measured.
+
+def share_threads(threads: int) -> None:
+    """All sessions of this process share `threads` threads from now on, and can have no others.
+
+    Workers of an idle session go on spinning: with a pool for each of many sessions they would take
+    the cores from the one that is measured.
     """
     import onnxruntime
 
-    try:
+    # an older runtime cannot share; one that has its pool already keeps it
+    with suppress(AttributeError, RuntimeError):
         onnxruntime.set_global_thread_pool_sizes(threads, 1)
-    except (AttributeError, RuntimeError):  # an older runtime; one that has its pool already
-        return False
-    return True
+        _shared.append(threads)
 
 
 def open_session(model: bytes | str, options: Any, provider: Provider, what: str) -> Any:

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from latency_tables.table import Roof, Target
 from profiler.affinity import pinned
 from profiler.backend import load
-from profiler.capabilities import watch_of
+from profiler.capabilities import settle, watch_of
 from profiler.measure import Session, measure
 from profiler.memory import huge_share
 from profiler.models import model_from_json
@@ -37,6 +37,7 @@ def main() -> None:
 def _answer(request: dict[str, Any], out: TextIO) -> dict[str, Any]:
     backend, target = load(request["backend"]), Target(**request["target"])
     with pinned(target.threads):
+        settle(backend, target)
         if request["what"] == "roof":
             return {"roof": asdict(roof(backend, target))}
         models = {

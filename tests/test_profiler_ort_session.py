@@ -13,9 +13,11 @@ from profiler import machine
 COUNT = """
 import os
 from profiler.backend import load
+from profiler.capabilities import settle
 from supernet.shapes import BlockShape
 plugin = load("onnxruntime")
 target = plugin.target("fp32", 1, 2)
+settle(plugin, target)
 def threads():
     return len(os.listdir("/proc/self/task"))
 runners = []

@@ -7,7 +7,13 @@ from profiler import machine
 from profiler.backend import Runner, check_precision
 from profiler.feed import INPUTS, cycled
 from profiler.onnx_backend import OnnxBackend
-from profiler.ort_session import bindings, missing_provider, open_session, session_options
+from profiler.ort_session import (
+    bindings,
+    missing_provider,
+    open_session,
+    session_options,
+    share_threads,
+)
 
 PROVIDER = "CPUExecutionProvider"
 
@@ -35,6 +41,10 @@ class Plugin(OnnxBackend):
             threads=threads,
             details={**machine.facts(), **settings(threads)},
         )
+
+    def alone(self, target: Target) -> None:
+        if target.threads > 1:
+            share_threads(target.threads)
 
     def runner(self, model: bytes | str, target: Target, what: str) -> Runner:
         spinning = settings(target.threads)["spinning"]
