@@ -7,6 +7,10 @@ feasible, CPU milliseconds per evaluation; and what the search loop itself costs
 kept in `--runs`: the same command goes on after an interruption, `--seconds` stops it in time and
 `--report` only writes what there is.
 
+The oracles are smooth sums over genes and pairs of genes, without noise, which is also what our
+predictor fits: its lead here is that of a model which suits its object. Does not know how well a
+supernet's estimates suit it.
+
     python -m benchmarks.search [--quick] [--cases NAME ...] [--methods NAME ...] [--seeds N]
 """
 

@@ -13,23 +13,31 @@ COLOURS = ("#1f5fa8", "#c0392b", "#1e8449", "#d68910", "#7d3c98", "#17a589", "#a
 def figure(result: dict[str, Any]) -> Figure:
     """Medians over seeds with quartiles; ours are solid, peers dashed."""
     cases = result["cases"]
+    ours = {m["method"]: m["ours"] for case in cases for m in case["methods"]}
+    colours = {
+        name: colour
+        for mine in (True, False)
+        for name, colour in zip([n for n, o in ours.items() if o == mine], COLOURS, strict=False)
+    }
     plot = Figure(figsize=(7.5 * min(2, len(cases)), 5.2 * -(-len(cases) // 2)), dpi=110)
     plot.set_layout_engine("constrained")
     panels = plot.subplots(-(-len(cases) // 2), min(2, len(cases)), squeeze=False).ravel()
     for panel, case in zip(panels, cases, strict=False):
-        _panel(panel, case)
+        _panel(panel, case, colours)
     for panel in panels[len(cases) :]:
         panel.set_visible(False)
-    plot.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    lines = {
+        label: line
+        for panel in panels
+        for line, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    plot.legend(list(lines.values()), list(lines), loc="outside lower center", ncols=4)
     return plot
 
 
-def _panel(axes: Axes, case: dict[str, Any]) -> None:
-    counts = {True: 0, False: 0}
+def _panel(axes: Axes, case: dict[str, Any], colours: dict[str, str]) -> None:
     for found in case["methods"]:
-        ours = found["ours"]
-        colour = COLOURS[counts[ours] % len(COLOURS)]
-        counts[ours] += 1
+        ours, colour = found["ours"], colours[found["method"]]
         points = [(int(n), q) for n, q in found["score"].items()]
         points = [(n, q) for n, q in points if all(v is not None and v > -1 for v in q)]
         if not points:
