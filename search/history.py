@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from search import pareto
 from search.problem import SearchError
 from search.searcher import Candidate
-from supernet.config import ChannelConfig, ConfigError
+from supernet.config import ChannelConfig, ConfigError, brief
 from supernet.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -21,14 +21,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """Candidates in the order proposed; those without an estimate broke a limit."""
+    """Candidates in the order proposed; those without an estimate failed or broke a limit."""
 
     candidates: tuple[Candidate, ...] = ()
 
     @property
     def scored(self) -> list[Candidate]:
-        """The candidates that were evaluated."""
+        """The candidates that have an estimate."""
         return pareto.scored(self.candidates)
+
+    @property
+    def failed(self) -> list[Candidate]:
+        """The candidates whose evaluation failed."""
+        return [c for c in self.candidates if c.failure is not None]
 
     @property
     def best(self) -> Candidate | None:
@@ -64,11 +69,8 @@ class History:
             raise SearchError(f"{path}: {error}") from None
 
     def to_json(self) -> list[dict[str, Any]]:
-        """One dict per candidate: config, costs, estimate."""
-        return [
-            {"config": c.config.to_json(), "costs": dict(c.costs), "estimate": c.estimate}
-            for c in self.candidates
-        ]
+        """One dict per candidate: config, costs, estimate and, where it failed, failure."""
+        return [candidate_json(c) for c in self.candidates]
 
     @classmethod
     def from_json(cls, data: object) -> History:
@@ -82,7 +84,7 @@ class History:
         return cls(candidates=tuple(_candidate(at, item) for at, item in enumerate(data)))
 
     def to_pandas(self, space: SearchSpace) -> pd.DataFrame:
-        """One row per candidate: a column per gene of `space`, per metric, and `estimate`."""
+        """One row per candidate: a column per gene of `space`, per metric, estimate, failure."""
         import pandas as pd
 
         configs = [c.config for c in self.candidates]
@@ -91,7 +93,18 @@ class History:
         for metric in self.candidates[0].costs if configs else ():
             frame[metric] = [c.costs[metric] for c in self.candidates]
         frame["estimate"] = pd.Series([c.estimate for c in self.candidates], dtype="float64")
+        frame["failure"] = pd.Series([c.failure for c in self.candidates], dtype="string")
         return frame
+
+
+def candidate_json(candidate: Candidate) -> dict[str, Any]:
+    """See `History.to_json`."""
+    item = {
+        "config": candidate.config.to_json(),
+        "costs": dict(candidate.costs),
+        "estimate": candidate.estimate,
+    }
+    return item if candidate.failure is None else {**item, "failure": candidate.failure}
 
 
 def is_number(value: object) -> bool:
@@ -107,15 +120,23 @@ def _finite(value: float) -> bool:
 
 
 def _candidate(at: int, item: object) -> Candidate:
-    if not isinstance(item, dict) or set(item) != {"config", "costs", "estimate"}:
-        raise SearchError(f"candidates[{at}] must have exactly the keys config, costs, estimate")
-    costs, estimate = item["costs"], item["estimate"]
+    keys = {"config", "costs", "estimate"}
+    if not isinstance(item, dict) or set(item) - {"failure"} != keys:
+        raise SearchError(
+            f"candidates[{at}] must have the keys config, costs, estimate, perhaps failure, "
+            "and no other"
+        )
+    costs, estimate, failure = item["costs"], item["estimate"], item.get("failure")
     if not isinstance(costs, dict) or not all(is_number(cost) for cost in costs.values()):
         raise SearchError(f"candidates[{at}].costs must be numbers by metric, but got {costs!r}")
     if estimate is not None and not is_number(estimate):
         raise SearchError(f"candidates[{at}].estimate must be a number or null, got {estimate!r}")
+    if "failure" in item and (not isinstance(failure, str) or estimate is not None):
+        raise SearchError(
+            f"candidates[{at}].failure must be text beside no estimate, got {brief(failure)}"
+        )
     try:
         config = ChannelConfig.from_json(item["config"])
     except ConfigError as error:
         raise SearchError(f"candidates[{at}].config: {error}") from None
-    return Candidate(config=config, costs=dict(costs), estimate=estimate)
+    return Candidate(config=config, costs=dict(costs), estimate=estimate, failure=failure)

@@ -1,34 +1,35 @@
 """The search loop: ask, price, evaluate, tell, in generations that survive a kill.
 
 Knows nothing of where estimates come from. With the same arguments it always writes the same
-bytes, however often it was killed and however many workers evaluated.
+bytes, however often it was killed and however many workers evaluated. An evaluation that raises or
+gives no finite number makes a failed candidate, and the search goes on.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from search.feasibility import check
 from search.fingerprint import fingerprint
 from search.history import History
 from search.problem import Problem, SearchError
+from search.scoring import Guarded, Outcome
 from search.searcher import Candidate, Evaluator, Searcher, load
 from search.store import Folder
 from supernet.arithmetic import encode
 from supernet.config import ChannelConfig
 
 Progress = Callable[[int, int, str], None]
-Mapper = Callable[[Evaluator, Sequence[ChannelConfig]], Iterable[float]]
+Mapper = Callable[[Guarded, Sequence[ChannelConfig]], Iterable[Outcome]]
 """Like `map`: results in the order of the configs, wherever they were computed."""
 
 _IDLE = 20
+_HOPELESS = 20  # failures without a single estimate: the evaluator is broken, not the configs
 
 
 def run(
@@ -45,7 +46,7 @@ def run(
     mapper: Mapper = map,
     progress: Progress = lambda done, total, note: None,
 ) -> History:
-    """Searches until `evaluations` estimates are known or nothing new is left to ask.
+    """Searches until `evaluations` were made or nothing new is left to ask.
 
     Called again with the same arguments after a kill, it goes on where it stopped; with more
     `evaluations`, it goes on after the last generation.
@@ -60,7 +61,7 @@ def run(
     Raises:
         InfeasibleError: no config meets the limits; nothing is evaluated or written.
         SearchError: bad arguments, a folder of another search, one that another process uses,
-            or an estimate that is not a finite number.
+            or evaluations that all fail; the folder is new again then.
     """
     if evaluations < 1 or generation < 1:
         raise SearchError(
@@ -102,31 +103,46 @@ class _Loop:
         self.generation = generation
         self.history = History()
         self.asked: set[ChannelConfig] = set()
+        self.done = 0
 
     def run(self, evaluate: Evaluator, mapper: Mapper, progress: Progress) -> History:
         self._resume()
-        before, started = len(self.history.scored), time.monotonic()
+        before, started = self.done, time.monotonic()
         idle = 0
-        while (done := len(self.history.scored)) < self.evaluations and idle < _IDLE:
+        while (done := self.done) < self.evaluations and idle < _IDLE:
             configs = self.searcher.ask(min(self.generation, self.evaluations - done))
             if not configs:
                 break
-            candidates = self._score(self._price(configs), evaluate, mapper)
+            candidates = self._score(self._price(configs), Guarded(evaluate), mapper)
             self.searcher.tell(candidates)
-            self.history = self.history.extended(candidates)
+            self._add(candidates)
+            self._despair()
             self.files.save(self.identity, self.searcher.state(), self.history)
-            now = len(self.history.scored)
-            idle = idle + 1 if now == done else 0
-            speed = (now - before) / max(time.monotonic() - started, 1e-9)
-            progress(now, self.evaluations, self._note(speed))
+            idle = idle + 1 if self.done == done else 0
+            speed = (self.done - before) / max(time.monotonic() - started, 1e-9)
+            progress(self.done, self.evaluations, self._note(speed))
         return self.history
+
+    def _add(self, candidates: Sequence[Candidate]) -> None:
+        self.history = self.history.extended(candidates)
+        self.done += sum(c.estimate is not None or c.failure is not None for c in candidates)
+
+    def _despair(self) -> None:
+        failed = self.history.failed
+        if len(failed) >= _HOPELESS and not self.history.scored:
+            self.files.forget()
+            raise SearchError(
+                f"each of the first {len(failed)} evaluations failed; the first: "
+                f"{failed[0].failure}"
+            )
 
     def _resume(self) -> None:
         loaded = self.files.load(self.identity)
         if loaded is None:
             self.files.save(self.identity, self.searcher.state(), self.history)
             return
-        state, self.history = loaded
+        state, history = loaded
+        self._add(history.candidates)
         self.asked = {c.config for c in self.history.candidates}
         try:
             self.searcher.restore(state)
@@ -149,29 +165,40 @@ class _Loop:
         ]
 
     def _score(
-        self, candidates: list[Candidate], evaluate: Evaluator, mapper: Mapper
+        self, candidates: list[Candidate], evaluate: Guarded, mapper: Mapper
     ) -> list[Candidate]:
-        """The candidates with estimates; those that break a limit stay without."""
+        """The candidates with their outcomes; those that break a limit stay without."""
         fits = self.problem.excess(encode([c.config for c in candidates])) == 0
-        estimates = dict(self.files.estimates)
-        missing = [
-            c.config
-            for c, fit in zip(candidates, fits.tolist(), strict=True)
-            if fit and c.config not in estimates
-        ]
-        for config, value in zip(missing, mapper(evaluate, missing), strict=True):
-            estimate = float(value)
-            if not math.isfinite(estimate):
-                raise SearchError(f"an estimate must be finite, but {config} got {estimate}")
-            self.files.note(config, estimate)
-            estimates[config] = estimate
+        feasible = [c.config for c, fit in zip(candidates, fits.tolist(), strict=True) if fit]
+        outcomes = dict(self.files.outcomes)
+        missing = [config for config in feasible if config not in outcomes]
+        for config, outcome in zip(missing, mapper(evaluate, missing), strict=True):
+            self.files.note(config, outcome)
+            outcomes[config] = outcome
+        known = {config: outcomes[config] for config in feasible}
         return [
-            Candidate(config=c.config, costs=c.costs, estimate=estimates[c.config] if fit else None)
-            for c, fit in zip(candidates, fits.tolist(), strict=True)
+            Candidate(
+                config=c.config,
+                costs=c.costs,
+                estimate=known[c.config].estimate if c.config in known else None,
+                failure=known[c.config].failure if c.config in known else None,
+            )
+            for c in candidates
         ]
 
     def _note(self, speed: float) -> str:
-        best = self.history.best
-        share = float(np.mean([c.estimate is not None for c in self.history.candidates]))
+        best, failed = self.history.best, len(self.history.failed)
         top = f"{best.estimate:.6g}" if best else "none"
-        return f"best {top}, {share:.0%} feasible, {speed:.3g} evaluations/s"
+        share = self.done / len(self.history.candidates)
+        left = (self.evaluations - self.done) / max(speed, 1e-9)
+        return (
+            f"best {top}, {share:.0%} feasible, {speed:.3g} evaluations/s, {_duration(left)} left"
+            + (f", {failed} failed" if failed else "")
+        )
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

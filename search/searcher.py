@@ -23,11 +23,16 @@ Evaluator = Callable[[ChannelConfig], float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A config with what it costs and, once told, its estimate (None before)."""
+    """A config with what it costs and, once told, its estimate (None before).
+
+    Attributes:
+        failure: why its evaluation gave no estimate; None where it was not tried or did.
+    """
 
     config: ChannelConfig
     costs: dict[str, float]
     estimate: float | None = None
+    failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +60,7 @@ class Searcher(Protocol):
         """Up to `n` new, distinct, feasible configs; empty when nothing new is left."""
 
     def tell(self, candidates: Sequence[Candidate]) -> None:
-        """Takes the estimates of what was asked, in the order asked."""
+        """Takes the estimates of what was asked, in the order asked; None where one failed."""
 
     def state(self) -> dict[str, Any]:
         """Everything that decides what comes next."""

@@ -1,7 +1,7 @@
 """`Folder`: the files of one search, so that it can be killed anywhere and lose nothing scored.
 
 `search.json` holds fingerprint, searcher state and candidates of whole generations and is
-replaced at once. `journal.jsonl` gets each estimate as soon as it is known; after a restart the
+replaced at once. `journal.jsonl` gets each outcome as soon as it is known; after a restart the
 searcher asks the same configs again, and those found there are not evaluated twice.
 """
 
@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from search.history import History, is_number
+from search.history import History, candidate_json, is_number
 from search.problem import SearchError
+from search.scoring import Outcome
 from supernet.config import ChannelConfig, ConfigError
 
 SCHEMA = 1
@@ -26,7 +27,7 @@ class Folder:
     """Files of one search under `path`, which is created if missing.
 
     Attributes:
-        estimates: what the journal holds, by config.
+        outcomes: what the journal holds, by config.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,7 +35,8 @@ class Folder:
         self.path = path
         self.result = path / "search.json"
         self.journal = path / "journal.jsonl"
-        self.estimates: dict[ChannelConfig, float] = {}
+        self.outcomes: dict[ChannelConfig, Outcome] = {}
+        self._lines: list[str] = []
         self._file: IO[str] | None = None
         self._synced = time.monotonic()
 
@@ -61,12 +63,17 @@ class Folder:
             history = History.from_json(data["candidates"])
         except SearchError as error:
             raise SearchError(f"{self.result}: {error}") from None
-        self.estimates = self._replay()
+        self.outcomes = self._replay()
         return data["state"], history
 
     def save(self, fingerprint: Mapping[str, Any], state: dict[str, Any], history: History) -> None:
-        """Replaces `search.json`, then forgets the journal, which it now contains."""
-        lines = ",\n".join(json.dumps(item, allow_nan=False) for item in history.to_json())
+        """Replaces `search.json`, then forgets the journal, which it now contains.
+
+        `history` must extend the one saved before: what was written once is not formatted again.
+        """
+        new = history.candidates[len(self._lines) :]
+        self._lines += [json.dumps(candidate_json(c), allow_nan=False) for c in new]
+        lines = ",\n".join(self._lines)
         text = (
             f'{{"schema": {SCHEMA},\n"fingerprint": {json.dumps(fingerprint)},\n'
             f'"state": {json.dumps(state, allow_nan=False)},\n"candidates": [\n{lines}\n]}}\n'
@@ -79,16 +86,27 @@ class Folder:
         temporary.replace(self.result)
         self.close()
         self.journal.unlink(missing_ok=True)
-        self.estimates = {}
+        self.outcomes = {}
 
-    def note(self, config: ChannelConfig, estimate: float) -> None:
-        """Adds an estimate to the journal; it survives the death of this process from here on."""
+    def forget(self) -> None:
+        """Removes the search, so that the folder is new."""
+        self.close()
+        self.result.unlink(missing_ok=True)
+        self.journal.unlink(missing_ok=True)
+        self._lines, self.outcomes = [], {}
+
+    def note(self, config: ChannelConfig, outcome: Outcome) -> None:
+        """Adds an outcome to the journal; it survives the death of this process from here on."""
         if self._file is None:
             self._file = self.journal.open("a", encoding="utf-8")
-        item = {"config": config.to_json(), "estimate": estimate}
+        item: dict[str, Any] = {"config": config.to_json()}
+        if outcome.failure is None:
+            item["estimate"] = outcome.estimate
+        else:
+            item["failure"] = outcome.failure
         self._file.write(json.dumps(item, allow_nan=False) + "\n")
         self._file.flush()
-        # A power cut may cost the estimates of the last second; syncing each would slow cheap ones.
+        # A power cut may cost the outcomes of the last second; syncing each would slow cheap ones.
         if time.monotonic() - self._synced > _SYNC_S:
             os.fsync(self._file.fileno())
             self._synced = time.monotonic()
@@ -113,33 +131,36 @@ class Folder:
                 + "; use another folder"
             )
 
-    def _replay(self) -> dict[ChannelConfig, float]:
+    def _replay(self) -> dict[ChannelConfig, Outcome]:
         """Reads the journal and cuts off what a killed process left half-written."""
-        estimates: dict[ChannelConfig, float] = {}
+        outcomes: dict[ChannelConfig, Outcome] = {}
         if not self.journal.exists():
-            return estimates
+            return outcomes
         data = self.journal.read_bytes()
         good = 0
         for line in data.splitlines(keepends=True):
             entry = _entry(line)
             if entry is None:
                 break
-            estimates[entry[0]] = entry[1]
+            outcomes[entry[0]] = entry[1]
             good += len(line)
         if good < len(data):
             os.truncate(self.journal, good)
-        return estimates
+        return outcomes
 
 
-def _entry(line: bytes) -> tuple[ChannelConfig, float] | None:
+def _entry(line: bytes) -> tuple[ChannelConfig, Outcome] | None:
     if not line.endswith(b"\n"):
         return None
     try:
         item = json.loads(line)
-        config, estimate = ChannelConfig.from_json(item["config"]), item["estimate"]
-    except (ValueError, RecursionError, KeyError, TypeError, ConfigError):
+        config = ChannelConfig.from_json(item["config"])
+        estimate, failure = item.get("estimate"), item.get("failure")
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError, ConfigError):
         return None
-    return (config, float(estimate)) if is_number(estimate) else None
+    if isinstance(failure, str) and estimate is None:
+        return config, Outcome(failure=failure)
+    return (config, Outcome(estimate=float(estimate))) if is_number(estimate) else None
 
 
 def _short(value: object) -> str:

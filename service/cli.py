@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service import cli_engine, cli_supernet, cli_table
+from service import cli_engine, cli_search, cli_supernet, cli_table
 from service.console import err, out, say
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.add_typer(cli_table.app, name="table")
 app.add_typer(cli_supernet.app, name="supernet")
 app.add_typer(cli_engine.app, name="engine")
+app.add_typer(cli_search.app, name="search")
 
 JobFile = Annotated[Path, typer.Argument(help="Job file (YAML); see configs/.")]
 Runs = Annotated[Path, typer.Option(help="Folder that holds run folders.")]
@@ -177,19 +178,6 @@ def profile(
         typer.echo(json.dumps(staircase.as_json(measured)))
     else:
         out.print(staircase.render(measured))
-
-
-@app.command()
-def search(job: JobFile, runs: Runs = Path("runs"), json_: Json = False) -> None:
-    """Search configs within the job's limits (after profile and supernet)."""
-    from service.summary import search_result, summarise_search
-
-    done, _ = job_folder(job, runs, "select")
-    result = search_result(done)
-    if json_:
-        typer.echo(json.dumps(result))
-    else:
-        out.print(summarise_search(result))
 
 
 @app.command()

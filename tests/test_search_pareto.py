@@ -115,7 +115,8 @@ def test_wrong_metric_is_named() -> None:
 
 @given(CANDIDATES)
 def test_history_survives_json(candidates: list[Candidate]) -> None:
-    history = History(candidates=tuple(candidates))
+    broken = Candidate(config=ChannelConfig(99, (8,), ((4, 4),)), costs={}, failure="no room")
+    history = History(candidates=(*candidates, broken))
     assert History.from_json(json.loads(json.dumps(history.to_json()))) == history
 
 
@@ -150,6 +151,8 @@ def test_history_names_the_place_of_an_error(tmp_path: Path) -> None:
         {**good, "costs": {"ms": "2"}},
         {**good, "costs": {"ms": 10**400}},
         {**good, "config": {}},
+        {**good, "failure": "out of memory"},
+        {**good, "estimate": None, "failure": None},
         {**good, "more": 1},
     ):
         with pytest.raises(SearchError, match=r"candidates\[1\]"):
@@ -167,8 +170,8 @@ def test_history_as_a_frame() -> None:
     broken = Candidate(config=space.largest(), costs={"ms": 9.0})
     history = History(candidates=(known, broken))
     frame = history.to_pandas(space)
-    assert list(frame.columns) == [*space.names, "ms", "estimate"]
-    assert frame.iloc[0].tolist() == [32, 128, 32, 1.5, 3.0]
+    assert list(frame.columns) == [*space.names, "ms", "estimate", "failure"]
+    assert frame.iloc[0].tolist()[:-1] == [32, 128, 32, 1.5, 3.0]
     assert frame["estimate"].isna().tolist() == [False, True]
     assert history.best == known
-    assert list(History().to_pandas(space).columns) == [*space.names, "estimate"]
+    assert list(History().to_pandas(space).columns) == [*space.names, "estimate", "failure"]

@@ -1,7 +1,8 @@
-"""Evolution: MetaPruning's search (Liu et al. 2019, section 3.2), made sound.
+"""Evolution: MetaPruning's search (Liu et al. 2019, section 3.2), made sound and stronger.
 
 Top-k parents, mutation, crossover. Here nothing is asked twice, children are repaired instead
-of redrawn until they fit, and every attempt is bounded, so that it ends on any space.
+of redrawn until they fit, then widened at random until a limit stops them, and every attempt is
+bounded, so that it ends on any space.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from search.memory import Memory
 from search.problem import Problem, SearchError
 from search.sampling import Sampler
 from search.searcher import Candidate
-from supernet.config import ChannelConfig, ConfigError
+from search.seeds import seed_keys
+from supernet.config import ChannelConfig
 
 _ATTEMPTS = 4
 
@@ -29,25 +31,28 @@ class Options:
     """Options of evolution."""
 
     first: int = field(
-        default=48, metadata={"help": "configs sampled before the first are bred, seeds among them"}
+        default=24, metadata={"help": "configs sampled before the first are bred, seeds among them"}
     )
-    parents: int = field(default=8, metadata={"help": "best configs that are bred from"})
+    parents: int = field(default=10, metadata={"help": "best configs that are bred from"})
+    pressure: float = field(
+        default=1.5, metadata={"help": "1 draws all parents alike, more prefers the better ones"}
+    )
     mutation: float = field(
-        default=0.05, metadata={"help": "chance of each gene to change in a mutation"}
+        default=0.06, metadata={"help": "chance of each gene to change in a mutation"}
     )
     step: float = field(
-        default=0.7,
+        default=0.5,
         metadata={"help": "share of mutations to a neighbouring width instead of any width"},
     )
     crossover: float = field(
-        default=0.4, metadata={"help": "share of children with two parents instead of one"}
+        default=0.7, metadata={"help": "share of children with two parents instead of one"}
     )
     grow: float = field(
-        default=0.9,
+        default=0.95,
         metadata={"help": "share of children that are widened until a limit stops them"},
     )
     immigrants: float = field(
-        default=0.05, metadata={"help": "share of random configs in every generation"}
+        default=0.0, metadata={"help": "share of random configs in every generation"}
     )
     seeds: Sequence[ChannelConfig] = field(
         default=(), metadata={"help": "configs asked first, narrowed to the limits if need be"}
@@ -57,6 +62,8 @@ class Options:
         for name in ("first", "parents"):
             if getattr(self, name) < 1:
                 raise SearchError(f"{name} must be >= 1, but got {getattr(self, name)}")
+        if not self.pressure >= 1:
+            raise SearchError(f"pressure must be >= 1, but got {self.pressure}")
         for name in ("mutation", "step", "crossover", "grow", "immigrants"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SearchError(f"0 <= {name} <= 1 must hold, but got {getattr(self, name)}")
@@ -72,7 +79,7 @@ class Plugin:
         self._problem = problem
         self._sampler = Sampler(problem)
         self._memory = Memory(self._sampler.lattice, seed)
-        self._pending = self._first()
+        self._pending = seed_keys(self._sampler, self._memory, self._options.seeds)
         self._best: list[tuple[float, float, int, Key]] = []
         self._told = 0
 
@@ -123,18 +130,6 @@ class Plugin:
         self._pending = pending
         self._told, self._best = int(state["told"]), best
 
-    def _first(self) -> list[Key]:
-        """The seeds, narrowed to the limits."""
-        for at, config in enumerate(self._options.seeds):
-            try:
-                self._problem.space.check(config)
-            except ConfigError as error:
-                raise SearchError(f"seeds[{at}] must lie in the space: {error}") from None
-        if self._sampler.anchor is None:
-            return []
-        index = self._sampler.lattice.index(self._options.seeds)
-        return self._memory.new(self._sampler.repair(index, self._memory.rng))
-
     def _breed(self, n: int, keys: list[Key]) -> None:
         """Fills `keys` up to `n` with new children, as far as a few attempts find any."""
         for _ in range(_ATTEMPTS):
@@ -146,7 +141,7 @@ class Plugin:
         """`n` feasible children of the parents."""
         rng, lattice, options = self._memory.rng, self._sampler.lattice, self._options
         parents = lattice.unkey(key for *_, key in self._best)
-        one, two = parents[rng.integers(len(parents), size=(2, n))]
+        one, two = parents[(len(parents) * rng.random((2, n)) ** options.pressure).astype(int)]
         paired = rng.random(n) < options.crossover
         child = np.where(
             paired[:, None],
