@@ -29,7 +29,7 @@ def optuna_module() -> Any:
     try:
         import optuna
     except ModuleNotFoundError:
-        raise SearchError("this needs optuna: pip install 'stairprune[optuna]'") from None
+        raise SearchError("this needs optuna: pip install optuna") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 
