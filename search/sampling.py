@@ -14,7 +14,8 @@ import numpy as np
 
 from search.feasibility import LISTED, anchor, check
 from search.lattice import Index, Key, Lattice, Mask, is_small
-from search.problem import Problem
+from search.prices import Prices
+from search.problem import Problem, SearchError
 from supernet.arithmetic import Rows
 from supernet.config import ChannelConfig
 
@@ -37,11 +38,14 @@ class Sampler:
         self.lattice = Lattice(problem.space)
         excess, row = anchor(problem, self.lattice)
         self.anchor: Index | None = None if excess else row
+        self._prices = _compiled(problem, self.lattice)
 
     def feasible(self, index: Index) -> Mask:
         """Whether each row meets every limit, [n]."""
-        fits: Mask = self.problem.excess(self.lattice.rows(index)) == 0
-        return fits
+        if self._prices is not None:
+            fits: Mask = self._prices.excess(index) == 0
+            return fits
+        return self.problem.excess(self.lattice.rows(index)) == 0
 
     def repair(self, index: Index, rng: np.random.Generator) -> Index:
         """Rows that meet every limit, each as near to the given one as its random path allows.
@@ -154,6 +158,14 @@ class Sampler:
             best[fits] = row[fits]
             low, high = np.where(fits, middle, low), np.where(fits, high, middle)
         return best
+
+
+def _compiled(problem: Problem, lattice: Lattice) -> Prices | None:
+    """None where the space is too large to be tabulated."""
+    try:
+        return Prices(problem, lattice)
+    except SearchError:
+        return None
 
 
 def sample_feasible(

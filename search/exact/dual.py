@@ -7,7 +7,6 @@ planes (Kelley 1960), each cut one best path. Knows nothing of configs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,10 @@ from search.exact.chain import Chain, Path
 from search.problem import Floats
 
 _CUTS = 200
-_CLOSE = 1e-7  # of the objective's span
+_CLOSE = 1e-7  # of the bound
+_ROUNDING = 1e-12
+_HIGHEST = 1e6  # price of a limit's own size, in spans of the gains; keeps the planes' floor finite
+_TRIED = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,7 @@ class Dual:
 
 def least(program: Program) -> Dual:
     """The least bound."""
-    cuts = _Cuts(program, [])
+    cuts = _Cuts(program)
     weights = _reach(program, cuts)
     if weights is not None:
         return Dual(bound=-np.inf, prices=weights, tried=weights[None], paths=tuple(cuts.paths))
@@ -82,11 +84,13 @@ def least(program: Program) -> Dual:
 class _Cuts:
     """Best paths found so far; each is a plane below the bound as a function of the prices."""
 
-    def __init__(self, program: Program, paths: list[Path]) -> None:
+    def __init__(self, program: Program) -> None:
         self.program = program
-        self.paths = paths
+        self.paths: list[Path] = []
         self.gains: list[float] = []
         self.room: list[Floats] = []
+        spread = sum(float(gain.max() - gain.min()) for gain in program.gain)
+        self.highest = _HIGHEST * (spread or 1.0)
 
     def add(self, path: Path) -> None:
         gain, use = self.program.of(path)
@@ -107,7 +111,7 @@ class _Cuts:
             b_ub=-weight * np.array(self.gains),
             A_eq=None if weight else np.append(np.ones(count), 0.0)[None],
             b_eq=None if weight else [1.0],
-            bounds=[(0, None)] * count + [(None, None)],
+            bounds=[(0, self.highest if weight else 1.0)] * count + [(None, None)],
             method="highs",
         )
         return float(found.fun), np.maximum(found.x[:-1], 0.0)
@@ -120,11 +124,11 @@ def _reach(program: Program, cuts: _Cuts) -> Floats | None:
     prices = np.full(count, 1 / max(count, 1))
     for _ in range(_CUTS if count else 0):
         score, path = program.chain.best(program.scores(0.0, prices))
-        if score + prices @ program.limit < 0:
+        if score + prices @ program.limit < -_ROUNDING * (1 + np.abs(prices) @ np.abs(program.limit)):
             return prices
         cuts.add(path)
         height, prices = cuts.lowest(0.0)
-        if height >= 0:
+        if height >= -_ROUNDING:
             break
     return None
 
@@ -147,11 +151,6 @@ def _descend(program: Program, cuts: _Cuts) -> Dual:
     return Dual(
         bound=tried[0][0],
         prices=tried[0][1],
-        tried=_spread([prices for _, prices in tried]),
+        tried=np.array([prices for _, prices in tried[:_TRIED]]),
         paths=tuple(cuts.paths),
     )
-
-
-def _spread(tried: Sequence[Floats], most: int = 6) -> Floats:
-    """The best prices and those after them that differ, [k, limits]."""
-    return np.array(tried[:most])

@@ -20,6 +20,7 @@ from search.problem import Floats
 _GROWTH = 3.0
 _FIRST = 1e-6  # of the gains' span
 _COMPARED = 6
+_CHILDREN = 20  # made per label kept, before any is dropped
 _SAME = 1e-12
 
 
@@ -90,9 +91,11 @@ class _Rounds:
     def _step(
         self, at: int, here: _Labels, threshold: float
     ) -> tuple[_Labels, Index, Index, float]:
+        """The labels behind layer `at`, whence and by which edge they came, and what was lost."""
         layer, (order, reach) = self.program.chain.layers[at], self.order[at]
-        needed = threshold - self.allowed[0] - (here.gain - here.use @ self.prices[0])
-        counts = _counts(layer.starts, reach, here.state, needed)
+        reduced = here.gain - here.use @ self.prices[0] + self.allowed[0]
+        counts = _counts(layer.starts, reach, here.state, threshold - reduced)
+        lost = self._ration(at, here, reduced, counts)
         parent = np.repeat(np.arange(len(counts)), counts)
         offset = np.arange(len(parent)) - np.repeat(np.cumsum(counts) - counts, counts)
         edge = order[layer.starts[here.state[parent]] + offset]
@@ -102,15 +105,25 @@ class _Rounds:
         parent, edge, state, use = parent[fits], edge[fits], state[fits], use[fits]
         gain = here.gain[parent] + self.program.gain[at][edge]
         bounds = gain[:, None] - use @ self.prices.T + self.ahead[at + 1][state] + self.allowed
-        bound = bounds.min(axis=1) if bounds.size else np.empty(0)
+        bound = bounds.min(axis=1)
         kept = np.flatnonzero(bound >= threshold)
         kept = kept[_undominated(state[kept], gain[kept], use[kept])]
-        lost = -np.inf
         if len(kept) > self.most:
             rank = np.argpartition(-bound[kept], self.most)
-            lost = float(bound[kept[rank[self.most :]]].max())
+            lost = max(lost, float(bound[kept[rank[self.most :]]].max()))
             kept = np.sort(kept[rank[: self.most]])
         return _Labels(state[kept], gain[kept], use[kept]), parent[kept], edge[kept], lost
+
+    def _ration(self, at: int, here: _Labels, reduced: Floats, counts: Index) -> float:
+        """Leaves the least promising labels without edges where memory would not hold them all."""
+        most = _CHILDREN * self.most
+        if counts.sum() <= most:
+            return -np.inf
+        bound = reduced + self.ahead[at][here.state, 0]
+        rank = np.argsort(-bound)
+        out = rank[np.cumsum(counts[rank]) > most]
+        counts[out] = 0
+        return float(bound[out].max())
 
 
 def _counts(starts: Index, reach: Floats, state: Index, needed: Floats) -> Index:
@@ -151,18 +164,18 @@ def search(program: Program, dual: Dual, most: int) -> Found:
     chain = program.chain
     worst = -float(chain.behind([-gain for gain in program.gain])[0][0])
     span = max(chain.best(list(program.gain))[0] - worst, 1e-300)
-    best: tuple[Path | None, float] = (None, -np.inf)
-    bound, step = dual.bound, _FIRST * span
-    slack = _SAME * max(abs(bound), span)
+    bound, step, slack = dual.bound, _FIRST * span, _SAME * max(abs(dual.bound), span)
+    path: Path | None = None
+    gain = -np.inf
     while True:
-        threshold = max(dual.bound - step, best[1], worst) - slack
-        path, gain, lost = rounds.run(threshold)
-        if gain > best[1]:
-            best = (path, gain)
-        bound = min(bound, max(lost, threshold, best[1]))
-        if lost > -np.inf or best[1] >= threshold:
-            proved = best[1] if lost == -np.inf else bound
-            return Found(path=best[0], gain=best[1], bound=proved, labels=rounds.labels)
-        if threshold <= worst:
-            return Found(path=None, gain=-np.inf, bound=-np.inf, labels=rounds.labels)
+        threshold = max(dual.bound - step, gain, worst) - slack
+        found, reached, lost = rounds.run(threshold)
+        better = reached > gain
+        if better:
+            path, gain = found, reached
+        bound = min(bound, max(lost, threshold, gain))
+        if lost == -np.inf and (gain >= threshold or threshold <= worst):
+            return Found(path=path, gain=gain, bound=gain, labels=rounds.labels)
+        if lost > -np.inf and not better:
+            return Found(path=path, gain=gain, bound=bound, labels=rounds.labels)
         step *= _GROWTH
