@@ -129,7 +129,8 @@ def _anchor(problem: Problem, lattice: Lattice, solver: Solver | None) -> tuple[
     starts = [lattice.index([config]) for config in cheapest]
     if any(c.floor for c in problem.constraints):
         starts.append(lattice.largest() // 2)
-    best = min((_excess(problem, lattice, start) for start in starts), key=lambda pair: pair[0])
+    price = solver.prices.excess if solver else lambda index: problem.excess(lattice.rows(index))
+    best = min((_least(lattice, price, start) for start in starts), key=lambda pair: pair[0])
     if best[0] and solver is not None and problem.constraints:
         found = solver.cheapest(problem.constraints[0].metric)
         if found is not None:
@@ -139,10 +140,6 @@ def _anchor(problem: Problem, lattice: Lattice, solver: Solver | None) -> tuple[
 
 def _cheapest(lattice: Lattice, metric: Metric) -> tuple[float, Index]:
     return _least(lattice, lambda index: np.asarray(metric(lattice.rows(index)), dtype=np.float64))
-
-
-def _excess(problem: Problem, lattice: Lattice, start: Index) -> tuple[float, Index]:
-    return _least(lattice, lambda index: problem.excess(lattice.rows(index)), start)
 
 
 def _least(

@@ -71,7 +71,9 @@ class Lattice:
 
     def rows(self, index: Index) -> Rows:
         """Population rows, as the metrics take them."""
-        return self.space.rows(self._table[np.arange(len(self.sizes)), index])
+        genes = self._table[np.arange(len(self.sizes)), index]
+        # Only where a block's two genes may be 0 apart is there anything to put right.
+        return self.space.rows(genes) if len(self.pairs) else genes[:, self.space.columns]
 
     def configs(self, index: Index) -> list[ChannelConfig]:
         """One config per row."""

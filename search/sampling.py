@@ -31,6 +31,7 @@ class Sampler:
     Attributes:
         lattice: the grid that the rows lie on.
         anchor: a feasible row [1, genes]; None when the limits cannot be met.
+        prices: the metrics, compiled; None where the space is too large for that.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -38,12 +39,12 @@ class Sampler:
         self.lattice = Lattice(problem.space)
         excess, row = anchor(problem, self.lattice)
         self.anchor: Index | None = None if excess else row
-        self._prices = _compiled(problem, self.lattice)
+        self.prices = _compiled(problem, self.lattice)
 
     def feasible(self, index: Index) -> Mask:
         """Whether each row meets every limit, [n]."""
-        if self._prices is not None:
-            fits: Mask = self._prices.excess(index) == 0
+        if self.prices is not None:
+            fits: Mask = self.prices.excess(index) == 0
             return fits
         return self.problem.excess(self.lattice.rows(index)) == 0
 

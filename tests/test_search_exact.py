@@ -74,17 +74,12 @@ def limited(space: SearchSpace, *names: str, share: float, seed: int) -> Problem
     rng = np.random.default_rng(seed)
     lattice = Lattice(space)
     rows = lattice.rows(lattice.draw(rng, 200))
-    return Problem(
-        space=space,
-        metrics=metrics(),
-        constraints=tuple(
-            Constraint(
-                metric=name,
-                limit=float(np.quantile(metrics()[name](rows), np.clip(rng.normal(share, 0.1), 0, 1))),
-            )
-            for name in names
-        ),
-    )
+    constraints = []
+    for name in names:
+        at = np.clip(rng.normal(share, 0.1), 0, 1)
+        limit = float(np.quantile(metrics()[name](rows), at))
+        constraints.append(Constraint(metric=name, limit=limit))
+    return Problem(space=space, metrics=metrics(), constraints=tuple(constraints))
 
 
 def additive(lattice: Lattice, seed: int) -> Additive:
@@ -304,7 +299,7 @@ def test_limits_out_of_reach_only_together_are_proved_by_a_weighted_sum() -> Non
     cost = float(metrics()[proof.binding.metric](encode([proof.config]))[0])
     assert cost == pytest.approx(proof.reachable)
     assert cost > proof.binding.limit or cost < proof.binding.floor
-    with pytest.raises(InfeasibleError, match="each limit can be met alone.* reachable is"):
+    with pytest.raises(InfeasibleError, match=r"each limit can be met alone.* reachable is"):
         check(problem)
 
 
@@ -329,12 +324,9 @@ def test_too_few_labels_leave_an_honest_gap() -> None:
     accuracy = concave(exact.lattice)
     best = exact.best(accuracy)
     assert best is not None
-    try:
-        found = hasty.best(accuracy)
-    except SearchError as error:
-        assert "nor proved to be absent" in str(error)
-        return
+    found = hasty.best(accuracy)
     assert found is not None
+    assert not found.proved
     assert found.value <= best.value + 1e-9
     assert found.bound >= best.value - 1e-9
 
@@ -349,7 +341,7 @@ def test_what_is_no_sum_over_bottlenecks_is_refused_by_name() -> None:
         Solver(replace(problem, constraints=(Constraint(metric="mixed", limit=1e9),)))
     with pytest.raises(SearchError, match="the accuracy is no sum"):
         Solver(problem).best(mixed)
-    with pytest.raises(SearchError, match="one of mixed, macs, .*but got 'watts'"):
+    with pytest.raises(SearchError, match=r"one of mixed, macs, .*but got 'watts'"):
         Solver(problem).cheapest("watts")
     with pytest.raises(SearchError, match="at_least must be finite"):
         Solver(problem).cheapest("macs", concave(Lattice(SPACE)), float("nan"))

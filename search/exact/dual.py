@@ -41,9 +41,7 @@ class Program:
 
     def scores(self, weight: float, prices: Floats) -> list[Floats]:
         """Per layer, weighted gain less priced use of every edge."""
-        return [
-            weight * gain - use @ prices for gain, use in zip(self.gain, self.use, strict=True)
-        ]
+        return [weight * gain - use @ prices for gain, use in zip(self.gain, self.use, strict=True)]
 
     def of(self, path: Path) -> tuple[float, Floats]:
         """Gain and use of a path, summed from its first edge on."""
@@ -124,7 +122,8 @@ def _reach(program: Program, cuts: _Cuts) -> Floats | None:
     prices = np.full(count, 1 / max(count, 1))
     for _ in range(_CUTS if count else 0):
         score, path = program.chain.best(program.scores(0.0, prices))
-        if score + prices @ program.limit < -_ROUNDING * (1 + np.abs(prices) @ np.abs(program.limit)):
+        missing = -(score + prices @ program.limit)
+        if missing > _ROUNDING * (1 + prices @ np.abs(program.limit)):
             return prices
         cuts.add(path)
         height, prices = cuts.lowest(0.0)

@@ -47,8 +47,9 @@ def optimality_gap(solver: Solver, accuracy: Metric, config: ChannelConfig) -> G
     rows = encode([config])
     if problem.excess(rows)[0]:
         costs = {name: float(cost[0]) for name, cost in problem.costs(rows).items()}
-        broken = [f"{name} by {-left:.6g}" for name, left in problem.slack(costs).items() if left < 0]
-        raise SearchError(f"a gap is that of a config within the limits, this breaks {', '.join(broken)}")
+        slack = problem.slack(costs).items()
+        broken = ", ".join(f"{name} by {-left:.6g}" for name, left in slack if left < 0)
+        raise SearchError(f"a gap is that of a config within the limits, this breaks {broken}")
     optimum = solver.best(accuracy)
     if optimum is None:
         raise SearchError("a config within the limits was given, yet none was found")

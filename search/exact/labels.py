@@ -56,7 +56,8 @@ class _Rounds:
     def __init__(self, program: Program, dual: Dual, most: int) -> None:
         chain = program.chain
         self.program, self.most, self.prices = program, most, dual.tried
-        many = [g[:, None] - u @ dual.tried.T for g, u in zip(program.gain, program.use, strict=True)]
+        pairs = zip(program.gain, program.use, strict=True)
+        many = [gain[:, None] - use @ dual.tried.T for gain, use in pairs]
         self.ahead = chain.behind(many)
         self.allowed = dual.tried @ program.limit
         self.cheapest = [-a for a in chain.behind([-u for u in program.use])]

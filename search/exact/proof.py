@@ -77,9 +77,7 @@ def _alone(solver: Solver, constraint: Constraint) -> Proof | None:
     metric, problem = constraint.metric, solver.problem
     low, row = solver.reachable(metric)
     if low > constraint.limit * (1 + ROUNDING):
-        return Proof(
-            binding=constraint, reachable=low, config=solver.lattice.configs(row)[0]
-        )
+        return Proof(binding=constraint, reachable=low, config=solver.lattice.configs(row)[0])
     if constraint.floor:
         shares = [layer.shares[metric] for layer in solver.chain.layers]
         row = solver.chain.row(solver.chain.best(shares)[1])

@@ -17,7 +17,8 @@ from search.exact.chain import Chain, build
 from search.exact.dual import Program, least
 from search.exact.labels import search
 from search.exact.sides import Side, program, sides, unit_prices
-from search.lattice import Index, Lattice
+from search.lattice import Index
+from search.prices import Prices
 from search.problem import Floats, Metric, Problem, SearchError
 from search.terms import ROUNDING, Terms, tabulate
 from supernet.arithmetic import Rows, decode
@@ -67,24 +68,25 @@ class Solver:
 
     Attributes:
         problem: what is solved.
+        prices: its metrics, compiled.
         lattice: the grid of its space.
         terms: its metrics, tabulated; those that are no sums over bottlenecks are missing.
     """
 
-    def __init__(self, problem: Problem, most: int = MOST) -> None:
+    def __init__(self, problem: Problem, most: int = MOST, prices: Prices | None = None) -> None:
         """Compiles: a fraction of a second for a ResNet50.
 
         Args:
             most: partial configs kept at a time; where more are needed, answers have a gap.
+            prices: of the problem, where they are compiled already.
 
         Raises:
             SearchError: a limited metric is no sum over bottlenecks, or the space is too large.
             MissingShapeError: the space reaches beyond what a latency table measured.
         """
         self.problem, self.most = problem, most
-        self.lattice = Lattice(problem.space)
-        found = {name: tabulate(metric, self.lattice) for name, metric in problem.metrics.items()}
-        self.terms = {name: terms for name, terms in found.items() if terms is not None}
+        self.prices = prices or Prices(problem)
+        self.lattice, self.terms = self.prices.lattice, self.prices.terms
         for constraint in problem.constraints:
             self.require(constraint.metric)
 
@@ -174,7 +176,7 @@ class Solver:
     def _gain(self, accuracy: Metric) -> list[Floats]:
         terms = tabulate(accuracy, self.lattice)
         if terms is None or terms.out is not None:
-            raise SearchError("the accuracy is no sum over bottlenecks, which an exact answer needs")
+            raise SearchError("the accuracy is no sum over bottlenecks, as exact answers need")
         return [
             terms.cost[scope.number][layer.cell, 0]
             for scope, layer in zip(self.chain.scopes, self.chain.layers, strict=True)

@@ -58,7 +58,7 @@ class Plugin:
     def __init__(self, problem: Problem, seed: int, **options: Any) -> None:
         self._options = Options(**options)
         self._sampler = Sampler(problem)
-        self._solver = Solver(problem)
+        self._solver = Solver(problem, prices=self._sampler.prices)
         self._memory = Memory(self._sampler.lattice, seed)
         self._scored: dict[Key, float] = {}
         values = self._options.values

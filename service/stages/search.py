@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def settings(spec: JobSpec) -> object:
     """What decides the result; the space and the table come with the stages read."""
     return {
-        "limits": spec.limits.given(),
+        "limits": spec.limits.model_dump(exclude_defaults=True),
         "search": spec.search.model_dump(exclude={"finalists"}),
         "estimate": spec.supernet.model_dump(mode="json", exclude={"recipe"}),
         "seed": spec.seed,

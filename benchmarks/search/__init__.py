@@ -1,0 +1,1 @@
+"""Searchers side by side: the same space, limits, frozen oracle and number of evaluations."""
