@@ -8,10 +8,11 @@ a descent from the smallest config; a space small enough to be listed is answere
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 
-from search.exact.proof import prove
+from search.exact.proof import Proof, prove
 from search.exact.solve import Solver
 from search.lattice import Index, Lattice, is_small
 from search.problem import Constraint, Floats, Metric, Problem, SearchError
@@ -29,6 +30,7 @@ class InfeasibleError(SearchError):
         unmet: the limits that cannot be met at all; empty when only their conjunction fails.
         reachable: per metric, its smallest reachable cost and a config that attains it.
         nearest: the config with the smallest summed relative excess that was found.
+        proofs: why; empty where no config was found, but none proved to be absent either.
     """
 
     def __init__(
@@ -38,8 +40,10 @@ class InfeasibleError(SearchError):
         unmet: tuple[Constraint, ...],
         reachable: dict[str, tuple[float, ChannelConfig]],
         nearest: ChannelConfig,
+        proofs: tuple[Proof, ...] = (),
     ) -> None:
         super().__init__(message)
+        self.proofs = proofs
         self.unmet = unmet
         self.reachable = reachable
         self.nearest = nearest
@@ -73,8 +77,9 @@ def check(problem: Problem) -> None:
         return
     nearest, reach = lattice.configs(row)[0], _reachable(problem, lattice, solver)
     unmet = tuple(c for c in problem.constraints if reach[c.metric][0] > c.limit)
+    proofs: list[Proof] = []
     if solver is not None:
-        proofs = prove(solver)
+        proofs = _proofs(solver)
         message = "; ".join(map(str, proofs))
         unmet = tuple(proof.binding for proof in proofs if not proof.given)
     else:
@@ -89,7 +94,17 @@ def check(problem: Problem) -> None:
             + ", ".join(f"{c.metric} {costs[c.metric][0]:.12g}" for c in problem.constraints)
             + f" ({excess:.2%} over in sum), by {nearest.to_json()}"
         )
-    raise InfeasibleError(message, unmet=unmet, reachable=reach, nearest=nearest)
+    raise InfeasibleError(
+        message, unmet=unmet, reachable=reach, nearest=nearest, proofs=tuple(proofs)
+    )
+
+
+def _proofs(solver: Solver) -> list[Proof]:
+    """None where a proof would take more labels than allowed."""
+    try:
+        return prove(solver)
+    except SearchError:
+        return []
 
 
 def _unproved(
@@ -132,9 +147,10 @@ def _anchor(problem: Problem, lattice: Lattice, solver: Solver | None) -> tuple[
     price = solver.prices.excess if solver else lambda index: problem.excess(lattice.rows(index))
     best = min((_least(lattice, price, start) for start in starts), key=lambda pair: pair[0])
     if best[0] and solver is not None and problem.constraints:
-        found = solver.cheapest(problem.constraints[0].metric)
-        if found is not None:
-            return 0.0, lattice.index([found.config])
+        with suppress(SearchError):
+            found = solver.cheapest(problem.constraints[0].metric)
+            if found is not None:
+                return 0.0, lattice.index([found.config])
     return best
 
 

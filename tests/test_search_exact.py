@@ -234,8 +234,8 @@ def test_shadow_prices_tell_what_a_larger_limit_buys() -> None:
     accuracy = concave(solver.lattice)
     found = solver.best(accuracy)
     assert found is not None
-    assert found.prices["latency_ms"] == 0  # does not bind
-    binding = [name for name, price in found.prices.items() if price > 0]
+    assert found.shadow_prices["latency_ms"] == 0  # does not bind
+    binding = [name for name, price in found.shadow_prices.items() if price > 0]
     assert binding
     for name in binding:
         more = [
@@ -246,7 +246,7 @@ def test_shadow_prices_tell_what_a_larger_limit_buys() -> None:
         gained = wider.value - found.value
         granted = 0.1 * dense(name) * {"macs": 0.42, "params": 0.36}[name]
         # Concave in the limit: the price is the steepest slope, up to the gap of the relaxation.
-        assert 0 <= gained <= found.prices[name] * granted * 1.02 + 0.01
+        assert 0 <= gained <= found.shadow_prices[name] * granted * 1.02 + 0.01
 
 
 def test_accuracy_price_of_the_cheapest_config() -> None:
@@ -316,6 +316,23 @@ def test_gap_of_another_searchers_result() -> None:
     assert 0 < gap.relative < 1
     with pytest.raises(SearchError, match="within the limits, this breaks macs by"):
         optimality_gap(solver, accuracy, NETWORK.uniform(1.0, 8))
+
+
+def test_without_limits_the_largest_is_best_and_the_front_is_bounded() -> None:
+    solver = Solver(budget(SPACE))
+    accuracy = concave(solver.lattice)
+    found = solver.best(accuracy)
+    assert found is not None
+    assert found.config == SPACE.largest()
+    assert found.shadow_prices == {}
+    points = front(solver, accuracy, "macs", step=0.05, most=4)
+    assert len(points) == 4
+    assert points[0].config == SPACE.largest()
+    for wrong in (-0.1, 1.0, float("nan")):
+        with pytest.raises(SearchError, match="0 <= step < 1 must hold"):
+            front(solver, accuracy, "macs", step=wrong)
+    with pytest.raises(SearchError, match="metric must be one of macs"):
+        front(solver, accuracy, "watts")
 
 
 def test_too_few_labels_leave_an_honest_gap() -> None:

@@ -61,7 +61,7 @@ def optimum(predictor: Predictor, space: SearchSpace, seed: int) -> dict[str, An
         "gap": found.gap,
         "proved": found.proved,
         "slack": found.slack,
-        "prices": found.prices,
+        "shadow_prices": found.shadow_prices,
     }
 
 

@@ -20,7 +20,7 @@ from search.problem import Floats
 _GROWTH = 3.0
 _FIRST = 1e-6  # of the gains' span
 _COMPARED = 6
-_CHILDREN = 20  # made per label kept, before any is dropped
+_CHILDREN = 8  # made per label kept, before any is dropped
 _SAME = 1e-12
 
 

@@ -24,7 +24,7 @@ from search.terms import ROUNDING, Terms, tabulate
 from supernet.arithmetic import Rows, decode
 from supernet.config import ChannelConfig
 
-MOST = 300_000  # labels at a time: some hundred MB
+MOST = 200_000  # labels at a time: some hundred MB
 ACCURACY = "accuracy"
 
 
@@ -37,7 +37,7 @@ class Solution:
         costs: every metric.
         slack: per limited metric, what is left of it; see `Problem.slack`.
         bound: no config within the limits has a better value.
-        prices: per limited metric, what one more unit of its limit is worth at the optimum of the
+        shadow_prices: per limited metric, what one more unit of its limit is worth at the optimum of the
             relaxed problem (the Lagrange multiplier): accuracy, or saved cost. 0: it does not bind.
         accuracy_price: where a cost was least: cost of one more unit of accuracy.
         labels: how many partial configs were looked at.
@@ -48,7 +48,7 @@ class Solution:
     costs: dict[str, float]
     slack: dict[str, float]
     bound: float
-    prices: dict[str, float]
+    shadow_prices: dict[str, float]
     accuracy_price: float
     labels: int
 
@@ -215,7 +215,7 @@ class Solver:
             costs=costs,
             slack=self.problem.slack(costs),
             bound=shown(found.bound),
-            prices={name: price for name, price in prices.items() if name != ACCURACY},
+            shadow_prices={name: price for name, price in prices.items() if name != ACCURACY},
             accuracy_price=-prices[ACCURACY] if ACCURACY in prices else 0.0,
             labels=found.labels,
         )
