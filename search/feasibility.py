@@ -87,7 +87,8 @@ def check(problem: Problem) -> None:
     if not unmet:
         costs = problem.costs(lattice.rows(row))
         message = (
-            "each limit can be met alone, but no config was found that meets all of "
+            "each limit can be met alone, but no config "
+            + ("meets all of " if proofs else "was found that meets all of ")
             + ", ".join(map(str, problem.constraints))
             + (f": {message}" if message else "")
             + "; the nearest has "

@@ -37,8 +37,9 @@ class Solution:
         costs: every metric.
         slack: per limited metric, what is left of it; see `Problem.slack`.
         bound: no config within the limits has a better value.
-        shadow_prices: per limited metric, what one more unit of its limit is worth at the optimum of the
-            relaxed problem (the Lagrange multiplier): accuracy, or saved cost. 0: it does not bind.
+        shadow_prices: per limited metric, what one more unit of its limit is worth at the optimum
+            of the relaxed problem (the Lagrange multiplier): accuracy, or saved cost. 0: it does
+            not bind.
         accuracy_price: where a cost was least: cost of one more unit of accuracy.
         labels: how many partial configs were looked at.
     """
