@@ -72,8 +72,11 @@ class Lattice:
     def rows(self, index: Index) -> Rows:
         """Population rows, as the metrics take them."""
         genes = self._table[np.arange(len(self.sizes)), index]
-        # Only where a block's two genes may be 0 apart is there anything to put right.
-        return self.space.rows(genes) if len(self.pairs) else genes[:, self.space.columns]
+        if len(self.pairs):
+            return self.space.rows(genes)
+        # No block's two genes may be 0 apart: nothing to put right. Contiguous, so that a metric
+        # sums in the same order here as for encoded configs.
+        return np.ascontiguousarray(genes[:, self.space.columns])
 
     def configs(self, index: Index) -> list[ChannelConfig]:
         """One config per row."""

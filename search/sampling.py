@@ -48,9 +48,11 @@ class Sampler:
     def feasible(self, index: Index) -> Mask:
         """Whether each row meets every limit, [n]."""
         if self.prices is not None:
-            fits: Mask = self.prices.excess(index) == 0
-            return fits
-        return self.problem.excess(self.lattice.rows(index)) == 0
+            excess = self.prices.excess(index)
+        else:
+            excess = self.problem.excess(self.lattice.rows(index))
+        fits: Mask = excess == 0
+        return fits
 
     def repair(self, index: Index, rng: np.random.Generator) -> Index:
         """Rows that meet every limit, each as near to the given one as its random path allows.

@@ -31,7 +31,7 @@ LATENCY = 0.45  # of the dense network
 
 def ratios(count: int, lowest: float) -> list[float]:
     """Evenly spaced shares of the dense width."""
-    return np.linspace(lowest, 1, count).tolist()
+    return [float(ratio) for ratio in np.linspace(lowest, 1, count)]
 
 
 def grid(

@@ -62,10 +62,6 @@ class Chain:
             row[0, scope.genes] = np.unravel_index(layer.cell[edge], scope.sizes)
         return self.lattice.canonical(row)
 
-    def sums(self, name: str, path: Sequence[int]) -> float:
-        """The sum of one metric along a path."""
-        return float(sum(la.shares[name][e] for la, e in zip(self.layers, path, strict=True)))
-
     def behind(self, scores: Sequence[Floats]) -> list[Floats]:
         """Per boundary, the most that a path from each state to the end scores.
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import linprog
 
 from search.exact.chain import Chain, Path
-from search.problem import Floats
+from search.problem import Floats, SearchError
 
 _CUTS = 200
 _CLOSE = 1e-7  # of the bound
@@ -112,6 +112,8 @@ class _Cuts:
             bounds=[(0, self.highest if weight else 1.0)] * count + [(None, None)],
             method="highs",
         )
+        if found.x is None or found.fun is None:
+            raise SearchError(f"the prices of limits were not found: {found.message}")
         return float(found.fun), np.maximum(found.x[:-1], 0.0)
 
 

@@ -151,7 +151,8 @@ def _undominated(state: Index, gain: Floats, use: Floats) -> Index:
         beaten = (s[before] == s[after]) & (g[before] >= g[after] - _SAME)
         beaten &= (u[before] <= u[after] + _SAME).all(axis=1)
         alive[after] &= ~beaten
-    return np.sort(order[alive])
+    kept: Index = np.sort(order[alive])
+    return kept
 
 
 def search(program: Program, dual: Dual, most: int) -> Found:

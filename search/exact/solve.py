@@ -169,10 +169,10 @@ class Solver:
 
     def reachable(self, metric: str) -> tuple[float, Index]:
         """The smallest cost of any config, limits aside, and its index row [1, genes]."""
-        terms = self.require(metric)
+        self.require(metric)
         _, path = self.chain.best([-layer.shares[metric] for layer in self.chain.layers])
         row = self.chain.row(path)
-        return float(terms.total(np.array([self.chain.sums(metric, path)]))[0]), row
+        return _one(self.problem.metrics[metric], self.lattice.rows(row)), row
 
     def _gain(self, accuracy: Metric) -> list[Floats]:
         terms = tabulate(accuracy, self.lattice)

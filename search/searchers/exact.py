@@ -32,7 +32,7 @@ class Options:
 
     first: int = field(default=48, metadata={"help": "random configs scored before the first fit"})
     draws: int = field(
-        default=8, metadata={"help": "models drawn per batch beside the most probable one"}
+        default=4, metadata={"help": "models drawn per batch beside the most probable one"}
     )
     mutation: float = field(
         default=0.1, metadata={"help": "chance of each gene to change in a relative of an optimum"}
