@@ -155,6 +155,16 @@ def _undominated(state: Index, gain: Floats, use: Floats) -> Index:
     return kept
 
 
+def _start(program: Program, dual: Dual, room: Floats) -> tuple[float, Path | None]:
+    """The best of the dual's paths that is within the limits, with its gain."""
+    best: tuple[float, Path | None] = (-np.inf, None)
+    for path in dual.paths:
+        gain, use = program.of(path)
+        if gain > best[0] and (use <= room).all():
+            best = (gain, path)
+    return best
+
+
 def search(program: Program, dual: Dual, most: int) -> Found:
     """The best path within the limits, proved unless more than `most` labels were needed at once.
 
@@ -167,8 +177,7 @@ def search(program: Program, dual: Dual, most: int) -> Found:
     worst = -float(chain.behind([-gain for gain in program.gain])[0][0])
     span = max(chain.best(list(program.gain))[0] - worst, 1e-300)
     bound, step, slack = dual.bound, _FIRST * span, _SAME * max(abs(dual.bound), span)
-    path: Path | None = None
-    gain = -np.inf
+    gain, path = _start(program, dual, rounds.room)
     while True:
         threshold = max(dual.bound - step, gain, worst) - slack
         found, reached, lost = rounds.run(threshold)
