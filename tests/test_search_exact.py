@@ -38,8 +38,8 @@ def metrics() -> dict[str, Metric]:
     return {
         "macs": Macs(network=NETWORK),
         "params": Params(network=NETWORK),
-        "latency_ms": Latency(predictor=Predictor(load("resnet50-224-ort-fp32-1t"))),
-        "latency_ms:int8": Latency(predictor=Predictor(load("resnet50-224-ort-int8-1t"))),
+        "latency_ms": Latency(predictor=Predictor(load("resnet50-224-ort-fp32-1t-epyc"))),
+        "latency_ms:int8": Latency(predictor=Predictor(load("resnet50-224-ort-int8-1t-epyc"))),
     }
 
 

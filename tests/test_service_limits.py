@@ -21,7 +21,7 @@ from service.store import RunFolder, write_json
 from supernet.arithmetic import encode, macs
 
 CONFIG = Path(__file__).parent.parent / "configs" / "resnet50-224-cpu.yaml"
-OWN, OTHER = "resnet50-224-ort-fp32-1t", "resnet50-224-ort-int8-1t"
+OWN, OTHER = "resnet50-224-ort-fp32-1t-epyc", "resnet50-224-ort-int8-1t-epyc"
 
 
 def job(path: Path, extra: str) -> Job:

@@ -99,7 +99,7 @@ def limits(extra: str) -> str:
 def test_further_tables_and_bands_are_limits_too() -> None:
     spec = parse(
         limits(
-            "  further:\n    phone: {table: resnet50-224-ort-int8-1t, latency_ms: 50%}\n"
+            "  further:\n    phone: {table: resnet50-224-ort-int8-1t-epyc, latency_ms: 50%}\n"
             "  at_least: {'latency_ms:phone': 40%}\n"
         )
     )

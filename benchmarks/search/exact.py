@@ -144,7 +144,7 @@ def _flow(task: Program) -> tuple[Any, Any]:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("table", nargs="?", default="resnet50-224-ort-fp32-1t")
+    parser.add_argument("table", nargs="?", default="resnet50-224-ort-fp32-1t-epyc")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--out", type=Path, default=RESULTS / "search-exact.json")
     given = parser.parse_args()

@@ -120,7 +120,7 @@ def measure(table: str, tied: bool, rounds: int) -> dict[str, Any]:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("table", nargs="?", default="resnet50-224-ort-fp32-1t")
+    parser.add_argument("table", nargs="?", default="resnet50-224-ort-fp32-1t-epyc")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--out", type=Path, default=RESULTS / "search-pricing.json")
     given = parser.parse_args()
