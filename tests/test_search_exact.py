@@ -152,7 +152,7 @@ def test_the_whole_front_agrees_with_brute_force(seed: int) -> None:
         )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**32), st.floats(0.0, 0.4), st.floats(0.45, 1.0))
 def test_bands_are_held_or_refused_with_a_proof(seed: int, low: float, high: float) -> None:
     space = small(np.random.default_rng(seed), True, False, most=300)

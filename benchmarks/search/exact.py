@@ -180,7 +180,7 @@ def main() -> None:
     start = time.perf_counter()
     points = front(solver, oracle(solver.lattice, 0), "latency_ms", step=0.01)
     line = {"step": 0.01, "points": len(points), "seconds": time.perf_counter() - start}
-    console = Console()
+    console = Console(width=110)
     console.print(shown)
     console.print(f"front of 8 widths, tied: {line}")
     console.print(f"HiGHS on 8 widths, tied: {rival}")

@@ -133,7 +133,7 @@ def main() -> None:
         size = f"10^{case['log10_size']:.1f}"
         kind = "tied" if case["tied"] else "untied"
         shown.add_row(kind, size, *rates, f"{case['ratio_to_ofa_style']:,.0f}")
-    Console().print(shown)
+    Console(width=110).print(shown)
     result = {"machine": machine(), "population": POPULATION, "rounds": given.rounds}
     write(given.out, {**result, "cases": cases})
 

@@ -142,7 +142,8 @@ def _undominated(state: Index, gain: Floats, use: Floats) -> Index:
     if not use.shape[1]:
         order = np.lexsort((-gain, state))
         first = np.append(True, state[order][1:] != state[order][:-1])[: len(order)]
-        return order[first]
+        kept: Index = order[first]
+        return kept
     order = np.lexsort((-gain, use[:, 0].round(12), state))
     s, g, u = state[order], gain[order], use[order]
     alive = np.ones(len(order), dtype=np.bool_)
@@ -151,7 +152,7 @@ def _undominated(state: Index, gain: Floats, use: Floats) -> Index:
         beaten = (s[before] == s[after]) & (g[before] >= g[after] - _SAME)
         beaten &= (u[before] <= u[after] + _SAME).all(axis=1)
         alive[after] &= ~beaten
-    kept: Index = np.sort(order[alive])
+    kept = np.sort(order[alive])
     return kept
 
 
