@@ -19,8 +19,9 @@ from search.problem import Floats
 
 _GROWTH = 3.0
 _FIRST = 1e-6  # of the gains' span
-_COMPARED = 6
-_CHILDREN = 8  # made per label kept, before any is dropped
+_COMPARED = 24
+_CHILDREN = 40  # made per label kept, before any is dropped
+_CHUNK = 1_000_000  # made at a time
 _SAME = 1e-12
 
 
@@ -93,11 +94,29 @@ class _Rounds:
         self, at: int, here: _Labels, threshold: float
     ) -> tuple[_Labels, Index, Index, float]:
         """The labels behind layer `at`, whence and by which edge they came, and what was lost."""
-        layer, (order, reach) = self.program.chain.layers[at], self.order[at]
+        layer, (_, reach) = self.program.chain.layers[at], self.order[at]
         reduced = here.gain - here.use @ self.prices[0] + self.allowed[0]
         counts = _counts(layer.starts, reach, here.state, threshold - reduced)
         lost = self._ration(at, here, reduced, counts)
-        parent = np.repeat(np.arange(len(counts)), counts)
+        slices = np.unique(np.cumsum(counts) // _CHUNK, return_index=True)[1]
+        parts = [
+            self._children(at, here, threshold, counts[start:stop], start)
+            for start, stop in zip(slices, [*slices[1:], len(counts)], strict=True)
+        ]
+        state, gain, use, parent, edge, bound = map(np.concatenate, zip(*parts, strict=True))
+        kept = _undominated(state, gain, use)
+        if len(kept) > self.most:
+            rank = np.argpartition(-bound[kept], self.most)
+            lost = max(lost, float(bound[kept[rank[self.most :]]].max()))
+            kept = np.sort(kept[rank[: self.most]])
+        return _Labels(state[kept], gain[kept], use[kept]), parent[kept], edge[kept], lost
+
+    def _children(
+        self, at: int, here: _Labels, threshold: float, counts: Index, first: int
+    ) -> tuple[Index, Floats, Floats, Index, Index, Floats]:
+        """State, gain, use, parent, edge and bound of what labels from `first` on lead to."""
+        layer, (order, _) = self.program.chain.layers[at], self.order[at]
+        parent = np.repeat(np.arange(first, first + len(counts)), counts)
         offset = np.arange(len(parent)) - np.repeat(np.cumsum(counts) - counts, counts)
         edge = order[layer.starts[here.state[parent]] + offset]
         state = layer.target[edge]
@@ -107,13 +126,8 @@ class _Rounds:
         gain = here.gain[parent] + self.program.gain[at][edge]
         bounds = gain[:, None] - use @ self.prices.T + self.ahead[at + 1][state] + self.allowed
         bound = bounds.min(axis=1)
-        kept = np.flatnonzero(bound >= threshold)
-        kept = kept[_undominated(state[kept], gain[kept], use[kept])]
-        if len(kept) > self.most:
-            rank = np.argpartition(-bound[kept], self.most)
-            lost = max(lost, float(bound[kept[rank[self.most :]]].max()))
-            kept = np.sort(kept[rank[: self.most]])
-        return _Labels(state[kept], gain[kept], use[kept]), parent[kept], edge[kept], lost
+        kept = bound >= threshold
+        return state[kept], gain[kept], use[kept], parent[kept], edge[kept], bound[kept]
 
     def _ration(self, at: int, here: _Labels, reduced: Floats, counts: Index) -> float:
         """Leaves the least promising labels without edges where memory would not hold them all."""

@@ -24,7 +24,7 @@ from search.terms import ROUNDING, Terms, tabulate
 from supernet.arithmetic import Rows, decode
 from supernet.config import ChannelConfig
 
-MOST = 200_000  # labels at a time: some hundred MB
+MOST = 1_000_000  # labels at a time: at most a GB, with their origins
 ACCURACY = "accuracy"
 
 
