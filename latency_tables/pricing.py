@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from latency_tables.features import Floats, links
+from latency_tables.features import Floats, links, pair
 from latency_tables.model import BlockModel, BlockModels
 from latency_tables.table import TargetMismatchError
 from supernet.arithmetic import Rows
@@ -115,6 +115,22 @@ class Pricer:
         fixed = np.full(len(moving), float(link.constant))
         source, target = (fixed, moving) if link.source is None else (moving, fixed)
         cost: Floats = model.coefficients[0] + model.link(0, source, target)
+        return cost
+
+    def layers(self, piece: Piece, widths: Rows) -> Floats:
+        """What the layers of one piece cost in a network, in ms, without the residual stream, [n].
+
+        Args:
+            widths: of the piece's shape, [n, axes], all above 0.
+
+        Raises:
+            MissingShapeError: a shape outside what was measured.
+        """
+        model = self.models.model(piece.shape.geometry)
+        model.check(widths)
+        moving, cost = widths.astype(np.float64), np.full(len(widths), model.coefficients[0])
+        for index, link in enumerate(links(piece.shape)):
+            cost += model.link(index, *pair(link, moving))
         return cost
 
     @staticmethod

@@ -37,7 +37,7 @@ def fingerprint(
         "network": asdict(space.network),
         "tied": space.tied,
         "choices": dict(zip(space.names, map(list, space.choices), strict=True)),
-        "limits": [[c.metric, c.limit] for c in problem.constraints],
+        "limits": [[c.metric, c.limit, *([c.floor] * bool(c.floor))] for c in problem.constraints],
         "costs": _probe(problem),
         "searcher": searcher,
         "options": {name: _plain(name, options[name]) for name in sorted(options)},

@@ -27,6 +27,7 @@ class Lattice:
     """Index rows [n, genes] of a space, and their widths.
 
     Attributes:
+        choices: widths per gene, without those that no legal network has.
         sizes: number of choices per gene, [genes].
         pairs: where the inner widths are untied and a block may be removed, the columns of its
             two genes, [removable blocks, 2]; index 0 of either removes both.
@@ -39,7 +40,7 @@ class Lattice:
         self._table = np.zeros((len(choices), self.sizes.max()), dtype=np.int64)
         for gene, widths in enumerate(choices):
             self._table[gene, : len(widths)] = widths
-        self._choices = choices
+        self.choices = choices
 
     @property
     def log2_size(self) -> float:
@@ -70,7 +71,12 @@ class Lattice:
 
     def rows(self, index: Index) -> Rows:
         """Population rows, as the metrics take them."""
-        return self.space.rows(self._table[np.arange(len(self.sizes)), index])
+        genes = self._table[np.arange(len(self.sizes)), index]
+        if len(self.pairs):
+            return self.space.rows(genes)
+        # No block's two genes may be 0 apart: nothing to put right. Contiguous, so that a metric
+        # sums in the same order here as for encoded configs.
+        return np.ascontiguousarray(genes[:, self.space.columns])
 
     def configs(self, index: Index) -> list[ChannelConfig]:
         """One config per row."""
@@ -85,7 +91,7 @@ class Lattice:
     def nearest(self, genes: Rows) -> Index:
         """Gene widths as index rows, each width at its nearest choice; a tie goes down."""
         columns = []
-        for widths, wanted in zip(self._choices, genes.T, strict=True):
+        for widths, wanted in zip(self.choices, genes.T, strict=True):
             column = np.asarray(widths)
             above = np.searchsorted(column, wanted).clip(1, max(len(column) - 1, 1))
             above = above.clip(max=len(column) - 1)

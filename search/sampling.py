@@ -12,9 +12,12 @@ from collections.abc import Collection
 
 import numpy as np
 
+from search.exact.accuracy import Additive
+from search.exact.solve import Solver
 from search.feasibility import LISTED, anchor, check
 from search.lattice import Index, Key, Lattice, Mask, is_small
-from search.problem import Problem
+from search.prices import Prices
+from search.problem import Problem, SearchError
 from supernet.arithmetic import Rows
 from supernet.config import ChannelConfig
 
@@ -22,6 +25,8 @@ _CHUNK = 2**20  # random step times drawn at once
 _ROUNDS = 6
 _SOURCES = 256
 _TILT = 0.7
+_LABELS = 20_000  # of an exact optimum; one with a gap will do
+_MISSES = 8
 
 
 class Sampler:
@@ -30,6 +35,7 @@ class Sampler:
     Attributes:
         lattice: the grid that the rows lie on.
         anchor: a feasible row [1, genes]; None when the limits cannot be met.
+        prices: the metrics, compiled; None where the space is too large for that.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -37,10 +43,15 @@ class Sampler:
         self.lattice = Lattice(problem.space)
         excess, row = anchor(problem, self.lattice)
         self.anchor: Index | None = None if excess else row
+        self.prices = _compiled(problem, self.lattice)
 
     def feasible(self, index: Index) -> Mask:
         """Whether each row meets every limit, [n]."""
-        fits: Mask = self.problem.excess(self.lattice.rows(index)) == 0
+        if self.prices is not None:
+            excess = self.prices.excess(index)
+        else:
+            excess = self.problem.excess(self.lattice.rows(index))
+        fits: Mask = excess == 0
         return fits
 
     def repair(self, index: Index, rng: np.random.Generator) -> Index:
@@ -83,7 +94,8 @@ class Sampler:
         """Up to `n` distinct feasible rows that are not in `seen`.
 
         Fewer come only when no feasible row is left: of the whole space where it is small enough
-        to be listed, else among all that single width steps reach from `seen` and the anchor.
+        to be listed, else among all that single width steps reach from `seen`, the anchor, and the
+        exact optima of random accuracies.
         """
         found: dict[Key, None] = {}
         if self.anchor is None:
@@ -106,7 +118,41 @@ class Sampler:
             self._add(rng, self.lattice.everything(), seen, found)
             return
         assert self.anchor is not None
-        sources = [*self.lattice.keys(self.anchor), *seen, *found]
+        self._widen(rng, n, [*self.lattice.keys(self.anchor), *seen, *found], seen, found)
+        if len(found) < n:
+            known = len(found)
+            self._optimise(rng, n, seen, found)
+            self._widen(rng, n, list(found)[known:], seen, found)
+
+    def _optimise(
+        self, rng: np.random.Generator, n: int, seen: Collection[Key], found: dict[Key, None]
+    ) -> None:
+        """Adds optima of random accuracies, until a few in a row are nothing new."""
+        try:
+            solver = Solver(self.problem, _LABELS, self.prices)
+        except SearchError:
+            return
+        misses = 0
+        while len(found) < n and misses < _MISSES:
+            values = [rng.random(size) for size in self.lattice.sizes]
+            try:
+                best = solver.best(Additive(self.lattice, values))
+            except SearchError:
+                best = None
+            known = len(found)
+            if best is not None:
+                self._add(rng, self.lattice.index([best.config]), seen, found)
+            misses = 0 if len(found) > known else misses + 1
+
+    def _widen(
+        self,
+        rng: np.random.Generator,
+        n: int,
+        sources: list[Key],
+        seen: Collection[Key],
+        found: dict[Key, None],
+    ) -> None:
+        """Adds what single width steps reach from `sources`, and from what is added."""
         while sources and len(found) < n:
             known = len(found)
             batch, sources = sources[:_SOURCES], sources[_SOURCES:]
@@ -154,6 +200,14 @@ class Sampler:
             best[fits] = row[fits]
             low, high = np.where(fits, middle, low), np.where(fits, high, middle)
         return best
+
+
+def _compiled(problem: Problem, lattice: Lattice) -> Prices | None:
+    """None where the space is too large to be tabulated."""
+    try:
+        return Prices(problem, lattice)
+    except SearchError:
+        return None
 
 
 def sample_feasible(

@@ -6,7 +6,7 @@ the command line starts without torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,39 +105,70 @@ class Job:
         """The job's latency table."""
         return LatencyTable.load(self.file("profile", "table.json"))
 
-    def budget(self, predictor: Predictor) -> dict[str, float]:
-        """The limits as numbers; percentages are of the dense network, its latency as measured
-        beside the table's other networks where it was, else as predicted."""
-        network = self.spec.network
-        dense = network.dense()
-        macs, params = count(network, dense)
-        measured = [
-            row.measurement.median for row in predictor.table.networks if row.config == dense
-        ]
-        latency = measured[0] if measured else predictor.config(dense).predicted
-        reference = {"macs": float(macs), "params": float(params), "latency_ms": latency}
+    def predictors(self) -> dict[str, Predictor]:
+        """By metric, the predictor of each table: the job's own, and those of further limits."""
+        from latency_tables.predict import Predictor
+        from latency_tables.shipped import load
+
+        further = self.spec.limits.further
+        return {"latency_ms": Predictor(self.table())} | {
+            f"latency_ms:{name}": Predictor(load(limit.table), self.spec.network)
+            for name, limit in further.items()
+        }
+
+    def budget(self, predictors: Mapping[str, Predictor]) -> dict[str, float]:
+        """The limits as numbers; percentages are of the dense network."""
+        reference = self._dense(predictors)
         return {
             metric: resolve(value, reference[metric], f"limits.{metric}")
             for metric, value in self.spec.limits.given().items()
         }
 
-    def problem(self) -> Problem:
-        """What the search solves: the narrowed space under the spec's limits."""
-        from latency_tables.predict import Predictor
-        from search.problem import Constraint, Problem
-        from supernet.arithmetic import macs, params
+    def floors(self, predictors: Mapping[str, Predictor]) -> dict[str, float]:
+        """The lower ends of bands, likewise."""
+        reference = self._dense(predictors)
+        return {
+            metric: resolve(value, reference[metric], f"limits.at_least.{metric}")
+            for metric, value in self.spec.limits.at_least.items()
+        }
 
-        predictor, network = Predictor(self.table()), self.spec.network
+    def _dense(self, predictors: Mapping[str, Predictor]) -> dict[str, float]:
+        """What the dense network costs; its latencies as measured beside a table's other networks
+        where they were, else as predicted."""
+        dense = self.spec.network.dense()
+        macs, params = count(self.spec.network, dense)
+        found = {"macs": float(macs), "params": float(params)}
+        for metric, predictor in predictors.items():
+            rows = [row for row in predictor.table.networks if row.config == dense]
+            found[metric] = (
+                rows[0].measurement.median if rows else predictor.config(dense).predicted
+            )
+        return found
+
+    def problem(self) -> Problem:
+        """What the search solves: the narrowed space under the spec's limits.
+
+        Raises:
+            TableError: a further table cannot be read.
+            TargetMismatchError: it covers another network.
+            SearchError: a floor above its limit.
+        """
+        from search.metrics import Latency, Macs, Params
+        from search.problem import Constraint, Metric, Problem
+
+        network, predictors = self.spec.network, self.predictors()
+        metrics: dict[str, Metric] = {
+            "macs": Macs(network=network),
+            "params": Params(network=network),
+        }
+        metrics |= {name: Latency(predictor=found) for name, found in predictors.items()}
+        floors = self.floors(predictors)
         return Problem(
             space=self.space(),
-            metrics={
-                "macs": lambda rows: macs(network, rows),
-                "params": lambda rows: params(network, rows),
-                "latency_ms": lambda rows: predictor.predict(rows)[1],
-            },
+            metrics=metrics,
             constraints=tuple(
-                Constraint(metric=metric, limit=limit)
-                for metric, limit in self.budget(predictor).items()
+                Constraint(metric=metric, limit=limit, floor=floors.get(metric, 0.0))
+                for metric, limit in self.budget(predictors).items()
             ),
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +20,7 @@ from supernet.network import NetworkSpec
 from supernet.space import SearchSpace
 from training.recipe import Recipe, SupernetRecipe
 
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 LONGEST = 300  # characters of a value or reason that an error repeats
 
 
@@ -104,22 +106,46 @@ class ProfileSpec(_Part):
     rounds: int = Field(default=11, ge=3)
 
 
+class FurtherLimit(_Part):
+    """A latency limit on a further table: another device, precision or batch."""
+
+    table: str
+    """A table file, or the name of a shipped table; it must cover the job's network."""
+    latency_ms: float | str
+    """A number, or a percentage of the dense network there."""
+
+
 class Limits(_Part):
     """Budgets: a number, or a percentage of the dense network such as `"45%"`."""
 
     macs: float | str | None = None
     params: float | str | None = None
     latency_ms: float | str | None = None
+    further: dict[str, FurtherLimit] = Field(default_factory=dict)
+    """By a name of your choice; the metric of NAME is called `latency_ms:NAME`."""
+    at_least: dict[str, float | str] = Field(default_factory=dict)
+    """Lower ends of bands, by metric, for metrics that have a limit as well."""
 
     @model_validator(mode="after")
     def _known(self) -> Limits:
-        for name, value in self.given().items():
+        for name in self.further:
+            if not re.fullmatch(NAME, name):
+                raise SpecError(f"a name in limits.further must match {NAME}, got {name!r}")
+        limits = self.given()
+        for name, value in limits.items():
             resolve(value, 1.0, f"limits.{name}")
+        for name, value in self.at_least.items():
+            if name not in limits:
+                valid = ", ".join(limits) or "none"
+                raise SpecError(f"limits.at_least: {name!r} has no limit; those that have: {valid}")
+            resolve(value, 1.0, f"limits.at_least.{name}")
         return self
 
     def given(self) -> dict[str, float | str]:
         """The limits that are set, by metric."""
-        return {k: v for k, v in self.model_dump().items() if v is not None}
+        own = {"macs": self.macs, "params": self.params, "latency_ms": self.latency_ms}
+        own |= {f"latency_ms:{name}": limit.latency_ms for name, limit in self.further.items()}
+        return {k: v for k, v in own.items() if v is not None}
 
 
 class CapacitySpec(_Part):
@@ -170,7 +196,7 @@ class VerifySpec(_Part):
 class JobSpec(_Part):
     """A whole job."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
+    name: str = Field(pattern=NAME, max_length=100)
     seed: int = Field(default=0, ge=0)
     cpu_threads: int | None = Field(default=None, ge=1)
     """CPU threads of training and estimates, all cores if not set; small networks want 1."""

@@ -73,7 +73,7 @@ def summarise_search(result: dict[str, Any]) -> Table:
         title=f"{result['evaluations']} configs estimated; limits {result['budget']}",
         caption=result["caveat"] or result["stamp"] or None,
     )
-    for column in ("finalist", "estimate", "MACs", "params", "latency bound ms"):
+    for column in ("finalist", "estimate", "MACs", "params", "latency bound ms", "left of limits"):
         table.add_column(column)
     for name, entry in result["finalists"].items():
         costs = entry["costs"]
@@ -83,6 +83,7 @@ def summarise_search(result: dict[str, Any]) -> Table:
             f"{costs['macs']:,.0f}",
             f"{costs['params']:,.0f}",
             f"{costs['latency_ms']:.3f}",
+            ", ".join(f"{m} {1 - costs[m] / limit:.1%}" for m, limit in result["budget"].items()),
         )
     return table
 

@@ -88,6 +88,44 @@ def test_any_text_is_a_job_or_our_error(text: str) -> None:
         assert isinstance(parse(text), JobSpec)
 
 
+def limits(extra: str) -> str:
+    """The quick start's job with more limits."""
+    text = (CONFIGS[0].parent / "quickstart.yaml").read_text(encoding="utf-8")
+    head, _, rest = text.partition("limits:\n")
+    assert rest
+    return f"{head}limits:\n{extra}{rest}"
+
+
+def test_further_tables_and_bands_are_limits_too() -> None:
+    spec = parse(
+        limits(
+            "  further:\n    phone: {table: resnet50-224-ort-int8-1t-epyc, latency_ms: 50%}\n"
+            "  at_least: {'latency_ms:phone': 40%}\n"
+        )
+    )
+    assert spec.limits.given()["latency_ms:phone"] == "50%"
+    assert spec.limits.at_least == {"latency_ms:phone": "40%"}
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ("  further: {'a b': {table: x, latency_ms: 5}}\n", ["limits.further", "'a b'"]),
+        ("  further: {a: {table: x}}\n", ["limits.further.a.latency_ms"]),
+        ("  further: {a: {table: x, latency_ms: -5}}\n", ["limits.latency_ms:a", "-5"]),
+        ("  at_least: {watts: 5}\n", ["'watts' has no limit", "latency_ms"]),
+        ("  at_least: {latency_ms: nan%}\n", ["limits.at_least.latency_ms", "nan%"]),
+    ],
+)
+def test_a_wrong_limit_is_named_in_one_line(extra: str, words: list[str]) -> None:
+    with pytest.raises(SpecError) as caught:
+        parse(limits(extra))
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
 def test_limits_are_numbers_or_percentages_of_dense() -> None:
     assert resolve("45%", 200.0, "x") == pytest.approx(90)
     assert resolve(7, 200.0, "x") == 7

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +20,18 @@ if TYPE_CHECKING:
 def settings(spec: JobSpec) -> object:
     """What decides the result; the space and the table come with the stages read."""
     return {
-        "limits": spec.limits.given(),
+        "limits": spec.limits.model_dump(exclude_defaults=True),
+        "further": {name: _hash(limit.table) for name, limit in spec.limits.further.items()},
         "search": spec.search.model_dump(exclude={"finalists"}),
         "estimate": spec.supernet.model_dump(mode="json", exclude={"recipe"}),
         "seed": spec.seed,
     }
+
+
+def _hash(table: str) -> str:
+    from latency_tables.shipped import find
+
+    return hashlib.sha256(find(table).read_bytes()).hexdigest()
 
 
 def run(job: Job, folder: Path, progress: Report) -> list[str]:

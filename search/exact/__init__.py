@@ -1,0 +1,1 @@
+"""Provable answers: the optimum of an additive accuracy, its bound, and why nothing fits."""
