@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test check bench-latency format clean
+.PHONY: quickstart test check bench-latency bench-search format clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/stairprune run configs/quickstart.yaml
@@ -19,6 +19,13 @@ check: $(VENV)/installed
 # QUICK=1: five minutes instead of half an hour
 bench-latency: $(VENV)/installed
 	$(BIN)/python -m benchmarks.latency $(TABLE) $(if $(QUICK),--quick)
+
+# all peers, ten seeds: hours; a killed run continues. QUICK=1: minutes
+bench-search: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[peers]"
+	$(BIN)/python -m benchmarks.search.pricing
+	$(BIN)/python -m benchmarks.search.exact
+	$(BIN)/python -m benchmarks.search $(if $(QUICK),--quick)
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .
