@@ -11,7 +11,7 @@ from latency_tables.table import Measurement, Target
 from profiler.stats import paired_ratio
 from service.job import Job
 from service.stages.measure import read_measurement
-from service.verdict import caveat, keeps, limit_ms
+from service.verdict import caveat, elsewhere, keeps, limit_ms
 from supernet.arithmetic import count
 from supernet.config import ChannelConfig
 
@@ -19,13 +19,15 @@ from supernet.config import ChannelConfig
 def build(job: Job) -> dict[str, Any]:
     """The whole report.
 
-    `meets` is true only where the MACs and the params lie within the budget and the measured
-    latency keeps its limit; see `service.verdict`. `caveat` says why none can, where that is so.
+    `meets` is true only where the MACs and the params lie within the budget, the measured latency
+    keeps its limit (see `service.verdict`) and the upper bounds on further tables keep theirs.
+    `caveat` says why none can, where that is so, and `elsewhere` what was predicted only.
     The latency limit of a job that gives it as a percentage is the one of the final run, in which
     the dense network was measured too.
     """
-    table = job.table()
-    predictor, budget = Predictor(table), job.json("search", "budget.json")
+    predictors, budget = job.predictors(), job.json("search", "budget.json")
+    predictor = predictors.pop("latency_ms")
+    table = predictor.table
     measured = {
         name: read_measurement(m) for name, m in job.json("measure", "measured.json").items()
     }
@@ -34,6 +36,10 @@ def build(job: Job) -> dict[str, Any]:
         name: _entry(job, name, config, predictor, budget, measured, table.target)
         for name, config in job.finalists().items()
     }
+    for name, config in job.finalists().items():
+        further = {m: held_elsewhere(found, config, budget[m]) for m, found in predictors.items()}
+        entries[name]["further"] = further
+        entries[name]["meets"] &= all(found["within"] for found in further.values())
     space = job.json("profile", "space.json")
     history = job.json("search", "search.json")
     return {
@@ -42,7 +48,10 @@ def build(job: Job) -> dict[str, Any]:
         "origin": table.target.origin,
         "stamp": table.target.stamp,
         "caveat": caveat(job.spec.limits, table.target),
-        "budget": {metric: budget.get(metric) for metric in ("latency_ms", "macs", "params")},
+        "elsewhere": elsewhere(job.spec.limits),
+        "budget": {
+            metric: budget.get(metric) for metric in ("latency_ms", "macs", "params", *predictors)
+        },
         "table": _table(predictor),
         "space": {key: space[key] for key in ("log10_before", "log10_after")},
         "capacity": job.json("capacity", "capacity.json"),
@@ -52,6 +61,18 @@ def build(job: Job) -> dict[str, Any]:
         "found": [entry for name, entry in entries.items() if name.startswith("found")],
         "onnx": job.json("export", "check.json"),
         "spec": job.spec.model_dump(mode="json"),
+    }
+
+
+def held_elsewhere(predictor: Predictor, config: ChannelConfig, limit: float) -> dict[str, Any]:
+    """What a further table says of a network, in ms."""
+    found = predictor.config(config)
+    return {
+        "target": str(predictor.table.target),
+        "predicted": found.predicted,
+        "upper": found.upper,
+        "limit": limit,
+        "within": found.upper <= limit,
     }
 
 

@@ -22,6 +22,8 @@ def summarise(report: dict[str, Any]) -> Table:
     )
     if note := report.get("caveat") or report.get("stamp"):  # older reports have neither
         caption += f"\n{note}"
+    if elsewhere := report.get("elsewhere"):
+        caption += f"\n{elsewhere}"
     table = Table(title=f"{report['name']}: {limits}", caption=caption)
     for column in (
         "network",

@@ -28,6 +28,13 @@ def caveat(limits: Limits, target: Target) -> str:
     return f"the latency budget is not certified: latencies are {target.stamp}"
 
 
+def elsewhere(limits: Limits) -> str:
+    """Which limits are on targets that are not measured here, and so only predicted; may be empty."""
+    if not limits.further:
+        return ""
+    return f"limits on {', '.join(limits.further)} are held by prediction, and were not measured"
+
+
 def keeps(limits: Limits, target: Target, measured: Measurement, dense: Measurement) -> bool:
     """Whether `measured` keeps the latency limit; never on a modelled target with a limit.
 

@@ -15,9 +15,11 @@ from search.feasibility import check
 from search.problem import SearchError
 from search.searcher import load as load_searcher
 from service.job import Job
+from service.report_json import held_elsewhere
 from service.spec import parse
 from service.stages.search import settings
 from service.store import RunFolder, write_json
+from service.verdict import elsewhere
 from supernet.arithmetic import encode, macs
 
 CONFIG = Path(__file__).parent.parent / "configs" / "resnet50-224-cpu.yaml"
@@ -79,3 +81,16 @@ def test_another_table_of_the_same_name_is_another_search(tmp_path: Path) -> Non
         made = job(tmp_path, f"  further: {{x: {{table: {table}, latency_ms: 50%}}}}\n")
         keys.append(settings(made.spec))
     assert keys[0] != keys[1]
+
+
+def test_a_limit_on_another_target_is_held_by_prediction_and_said_to_be(tmp_path: Path) -> None:
+    made = job(tmp_path, f"  further:\n    int8: {{table: {OTHER}, latency_ms: 6.0}}\n")
+    assert "int8 are held by prediction" in elsewhere(made.spec.limits)
+    predictor = made.predictors()["latency_ms:int8"]
+    dense = made.spec.network.dense()
+    upper = predictor.config(dense).upper
+    assert held_elsewhere(predictor, dense, upper)["within"]
+    found = held_elsewhere(predictor, dense, 0.99 * upper)
+    assert not found["within"]
+    assert "int8" in found["target"]
+    assert elsewhere(parse(CONFIG.read_text(encoding="utf-8")).limits) == ""
