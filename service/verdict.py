@@ -29,7 +29,7 @@ def caveat(limits: Limits, target: Target) -> str:
 
 
 def elsewhere(limits: Limits) -> str:
-    """Which limits are on targets that are not measured here, and so only predicted; may be empty."""
+    """Which limits are on targets not measured here, and so only predicted; may be empty."""
     if not limits.further:
         return ""
     return f"limits on {', '.join(limits.further)} are held by prediction, and were not measured"
