@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from search.feasibility import check
 from search.fingerprint import fingerprint
+from search.goal import Goal
 from search.history import History
 from search.problem import Problem, SearchError
 from search.scoring import Guarded, Outcome
@@ -43,6 +44,7 @@ def run(
     generation: int,
     folder: Path,
     evaluator_id: str = "",
+    goal: Goal | None = None,
     mapper: Mapper = map,
     progress: Progress = lambda done, total, note: None,
 ) -> History:
@@ -56,6 +58,7 @@ def run(
         folder: where `search.json` and the journal lie; one search per folder.
         evaluator_id: names what gives the estimates (a checkpoint's digest, say); a folder
             whose estimates come from something else is refused.
+        goal: what is wanted instead of the highest estimate.
         mapper: evaluates several configs, in parallel if it likes.
 
     Raises:
@@ -72,10 +75,12 @@ def run(
     identity = fingerprint(
         problem, searcher_name, options, seed=seed, generation=generation, evaluator=evaluator_id
     )
+    if goal is not None:
+        identity["goal"] = [goal.metric, goal.floor]
     files = Folder(folder)
     try:
         with FileLock(folder / "search.lock", timeout=0):
-            loop = _Loop(problem, searcher, files, identity, evaluations, generation)
+            loop = _Loop(problem, searcher, files, identity, evaluations, generation, goal)
             return loop.run(evaluate, mapper, progress)
     except Timeout:
         raise SearchError(f"another process is searching in {folder}") from None
@@ -94,8 +99,10 @@ class _Loop:
         identity: Mapping[str, Any],
         evaluations: int,
         generation: int,
+        goal: Goal | None,
     ) -> None:
         self.problem = problem
+        self.goal = goal
         self.searcher = searcher
         self.files = files
         self.identity = identity
@@ -114,7 +121,7 @@ class _Loop:
             if not configs:
                 break
             candidates = self._score(self._price(configs), Guarded(evaluate), mapper)
-            self.searcher.tell(candidates)
+            self.searcher.tell(self.goal.told(candidates) if self.goal else candidates)
             self._add(candidates)
             self._despair()
             self.files.save(self.identity, self.searcher.state(), self.history)
@@ -188,7 +195,11 @@ class _Loop:
 
     def _note(self, speed: float) -> str:
         best, failed = self.history.best, len(self.history.failed)
+        if self.goal is not None and best is not None:
+            best = self.goal.pick(self.history.scored, 1)[0]
         top = f"{best.estimate:.6g}" if best else "none"
+        if self.goal is not None and best is not None:
+            top += f" at {self.goal.metric} {best.costs[self.goal.metric]:.6g}"
         share = self.done / len(self.history.candidates)
         left = (self.evaluations - self.done) / max(speed, 1e-9)
         return (

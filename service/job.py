@@ -21,6 +21,7 @@ from supernet.space import SearchSpace
 
 if TYPE_CHECKING:
     from latency_tables.predict import Predictor
+    from search.goal import Goal
     from search.history import History
     from search.problem import Problem
     from training.data import Data
@@ -171,6 +172,13 @@ class Job:
                 for metric, limit in self.budget(predictors).items()
             ),
         )
+
+    def goal(self, problem: Problem) -> Goal | None:
+        """The least latency above an estimate, where that is wanted."""
+        from search.goal import Goal
+
+        floor = self.spec.search.at_least
+        return None if floor is None else Goal.of(problem, "latency_ms", floor)
 
     def history(self) -> History:
         """Everything the search proposed."""

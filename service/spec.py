@@ -170,6 +170,8 @@ class SearchSpec(_Part):
 
     objective: Literal["estimate", "macs"] = "estimate"
     """What to maximise: the supernet's accuracy estimate, or, without any data, the MACs."""
+    at_least: float | None = Field(default=None, allow_inf_nan=False)
+    """The least latency with at least this estimate is wanted then, not the highest estimate."""
     searcher: str = "evolution"
     options: dict[str, Any] = Field(default_factory=dict)
     evaluations: int = Field(default=200, ge=1)

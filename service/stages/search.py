@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from service.console import Report
 from service.job import Job, Stage
@@ -22,10 +22,15 @@ def settings(spec: JobSpec) -> object:
     return {
         "limits": spec.limits.model_dump(exclude_defaults=True),
         "further": {name: _hash(limit.table) for name, limit in spec.limits.further.items()},
-        "search": spec.search.model_dump(exclude={"finalists"}),
+        "search": _without_unset(spec.search.model_dump(exclude={"finalists"})),
         "estimate": spec.supernet.model_dump(mode="json", exclude={"recipe"}),
         "seed": spec.seed,
     }
+
+
+def _without_unset(search: dict[str, Any]) -> dict[str, Any]:
+    """So that searches of before there were goals stay finished."""
+    return {key: value for key, value in search.items() if (key, value) != ("at_least", None)}
 
 
 def _hash(table: str) -> str:
@@ -58,6 +63,7 @@ def run(job: Job, folder: Path, progress: Report) -> list[str]:
         evaluations=spec.search.evaluations,
         generation=spec.search.generation,
         folder=folder,
+        goal=job.goal(problem),
         progress=progress,
     )
     return ["search.json", "budget.json"]

@@ -21,6 +21,7 @@ from supernet.config import ChannelConfig
 
 if TYPE_CHECKING:
     from latency_tables.table import Measurement, Target
+    from search.searcher import Candidate
 
 _UNIFORMS = 13
 """Uniform-width networks measured around the predicted match."""
@@ -39,7 +40,7 @@ def settings(spec: JobSpec) -> object:
 def run(job: Job, folder: Path, progress: Report) -> list[str]:
     """Writes `finalists.json`: names and configs to train, and what was measured."""
     wanted = job.spec.search.finalists
-    configs = [c.config for c in job.history().pick(2 * wanted, "latency_ms")]
+    configs = [c.config for c in _candidates(job, 2 * wanted)]
     pool = {f"candidate-{i}": config for i, config in enumerate(configs, 1)}
     uniforms = _uniforms(job, configs[0])
     goal = target(job.spec)
@@ -67,6 +68,13 @@ def run(job: Job, folder: Path, progress: Report) -> list[str]:
         },
     )
     return ["finalists.json"]
+
+
+def _candidates(job: Job, k: int) -> list[Candidate]:
+    """Along the front of estimate against latency; or the fastest that are accurate enough."""
+    goal = job.goal(job.problem()) if job.spec.search.at_least is not None else None
+    history = job.history()
+    return goal.pick(history.scored, k) if goal else history.pick(k, "latency_ms")
 
 
 def _uniforms(job: Job, found: ChannelConfig) -> dict[str, ChannelConfig]:
