@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# of the test suite; tests of one file stay together
+JOBS ?= 2
 
 .PHONY: quickstart test check bench-latency bench-search format clean
 
@@ -9,7 +11,7 @@ quickstart: $(VENV)/installed
 	$(BIN)/stairprune run configs/quickstart.yaml
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 check: $(VENV)/installed
 	$(BIN)/ruff format --check .

@@ -125,12 +125,12 @@ class Measurement:
 
     @property
     def ceiling(self) -> float:
-        """What a budget is held against, in ms: `hi`, or the slowest round of a flagged one.
+        """What a budget is held against, in ms: `hi`; of a flagged one at least its slowest round.
 
         A disturbed interval may be too narrow; its slowest round errs on the safe side, since
         disturbances only ever add time.
         """
-        return max(self.rounds) if self.flags else self.hi
+        return max(self.hi, *self.rounds) if self.flags else self.hi
 
     def __post_init__(self) -> None:
         values = (self.lo, self.median, self.hi, *self.rounds, *self.levels)
