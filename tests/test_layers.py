@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
     "supernet": set(),
     "export": set(),
+    "jobs": set(),
     "latency_tables": {"supernet"},
     "profiler": {"supernet", "latency_tables", "export"},
     "training": {"supernet"},
