@@ -88,14 +88,19 @@ def beat(database: Database, mine: Lease, progress: Progress) -> Wanted:
     return wanted
 
 
-def finish(database: Database, mine: Lease, files: Mapping[str, str]) -> None:
+def finish(
+    database: Database, mine: Lease, files: Mapping[str, str], progress: Progress | None = None
+) -> None:
     """The stage is done, exactly once; other jobs may use its result from now on.
 
     Args:
         files: names and hashes; their artifacts were put before.
+        progress: the last one.
     """
     with database.write() as tx:
         now_held = lease.held(tx, mine)
+        if progress is not None:
+            _note(tx, now_held, progress)
         require(tx, files.values())
         stages = schema.stages
         tx.execute(

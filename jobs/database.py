@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from jobs.errors import StoreCorruptError, StoreError, StoreFullError, StoreUnavailableError
@@ -116,8 +116,8 @@ def _translate(error: DBAPIError) -> StoreError | None:
         return StoreCorruptError(f"the database is damaged ({line}); {_REMEDY}")
     if any(sign in lower for sign in _FULL):
         return StoreFullError(f"no space is left for the database ({line})")
-    name = type(error.orig).__name__
-    if error.connection_invalidated or name in {"OperationalError", "AdminShutdown"}:
+    # SQLite calls a missing table operational; that is a bug, and waiting would not help.
+    if isinstance(error, OperationalError) and not lower.startswith("no such"):
         return StoreUnavailableError(f"the store does not answer: {line}")
     return None
 

@@ -18,6 +18,7 @@ from jobs.errors import StaleLeaseError, StoreError
 from jobs.lease import Lease
 
 _BEATS = 2.5  # heartbeats in the life of a lease; see `Scheduler`
+INTERRUPTED = 143  # exit code of a worker that stopped because it was asked to
 GRACE_S = 8.0
 """Seconds between the wish to stop and the kill."""
 
@@ -27,7 +28,10 @@ class Interrupted(BaseException):
 
 
 class Holder:
-    """Keeps a lease in force inside `with`, and carries the progress.
+    """Keeps a lease in force inside `with`.
+
+    Attributes:
+        progress: the last that was reported.
 
     Raises (inside the block):
         Interrupted: cancelled, paused, or the service stops.
@@ -37,13 +41,13 @@ class Holder:
         self.database = database
         self.lease = lease
         self.work: Work = attempts.begin(database, lease, os.getpid())
-        self._progress = Progress()
+        self.progress = Progress()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def report(self, done: int, total: int, note: str) -> None:
         """Progress, sent with the next heartbeat."""
-        self._progress = Progress(done=done, total=total, note=note)
+        self.progress = Progress(done=done, total=total, note=note)
 
     def __enter__(self) -> Holder:
         signal.signal(signal.SIGTERM, _interrupt)
@@ -64,7 +68,7 @@ class Holder:
         wait = self.work.lasts_s / _BEATS
         while not self._over.wait(wait):
             try:
-                wanted = attempts.beat(self.database, self.lease, self._progress)
+                wanted = attempts.beat(self.database, self.lease, self.progress)
             except StaleLeaseError:
                 end_now(self.lease)
             except StoreError:

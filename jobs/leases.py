@@ -37,7 +37,7 @@ def expired(database: Database) -> list[InForce]:
 def give_up(database: Database, dead: Lease) -> bool:
     """Puts the job back, if its holder still has not answered; False if it has.
 
-    An attempt whose worker never came up is not counted against the stage.
+    Not counted against the stage: a worker that never came up, or was to stop.
     """
     leases = schema.leases
     with database.write() as tx:
@@ -51,8 +51,8 @@ def give_up(database: Database, dead: Lease) -> bool:
         if tx.execute(late).first() is None:
             return False
         error = f"the worker on {was.attempt.host} stopped answering"
-        started = was.attempt.state == "running"
-        lease.settle(tx, was, "lost", error, counted=started, wait=False)
+        counted = was.attempt.state == "running" and was.job.wanted == "run"
+        lease.settle(tx, was, "lost", error, counted=counted, wait=False)
     return True
 
 

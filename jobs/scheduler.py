@@ -7,9 +7,10 @@ their own results, and the next scheduler finds them by their leases.
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from subprocess import Popen
 
@@ -18,6 +19,7 @@ from jobs.claim import Claim
 from jobs.database import Database
 from jobs.devices import Host
 from jobs.errors import StaleLeaseError, StoreError
+from jobs.holder import INTERRUPTED
 from jobs.lease import Lease
 from jobs.logs import Logs
 
@@ -65,17 +67,26 @@ class Scheduler:
         self._reap_after = 0.0
         self._announced = 0.0
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: threading.Event, say: Callable[[str], None] = lambda text: None) -> None:
         """Works until `stop` is set, then ends all workers; their stages go on another time.
 
         A database that does not answer is waited for. Once it does, workers get the time of one
         lease to be heard before any is given up for dead.
+
+        Args:
+            say: told when the database fails, and when it is back.
         """
+        failing = ""
         while not stop.is_set():
             try:
                 self.tick()
-            except StoreError:
+                text = ""
+            except StoreError as error:
                 self._reap_after = time.monotonic() + self.settings.lasts_s
+                text = str(error)
+            if text != failing:
+                failing = text
+                say(text or "the store answers again")
             stop.wait(self.settings.tick_s)
         self.close()
 
@@ -121,10 +132,10 @@ class Scheduler:
         """Looks after children: those that ended, and the logs of the others."""
         for attempt, (lease, child) in list(self._children.items()):
             code = child.poll()
+            self.logs.trim(attempt)
             if code is None:
-                self.logs.trim(attempt)
                 continue
-            if attempt in self._stopping:
+            if attempt in self._stopping or code in (INTERRUPTED, -signal.SIGTERM):
                 self._interrupt(lease, "stopped")
             else:
                 process.kill(attempt)

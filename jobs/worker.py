@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from jobs import attempts
+from jobs import attempts, process
 from jobs.artifacts import Artifacts
 from jobs.attempts import Work
 from jobs.database import Database
 from jobs.errors import StaleLeaseError, StoreUnavailableError
-from jobs.holder import Holder, Interrupted
+from jobs.holder import INTERRUPTED, Holder, Interrupted
 from jobs.lease import Lease
 
 URL = "STAIRPRUNE_STORE"
@@ -53,7 +53,9 @@ def _attempt(do: Do, database: Database, artifacts: Artifacts, lease: Lease) -> 
             found = do(holder.work, artifacts, holder.report)
             files = {name: _put(artifacts, path) for name, path in found.items()}
     except Interrupted:
-        patiently(lambda: attempts.interrupt(database, lease, "stopped"))
+        # Whoever asked records it once this process is gone, and frees its devices then.
+        process.kill(lease.attempt)
+        return INTERRUPTED
     except StaleLeaseError:
         raise
     except Exception as error:
@@ -61,7 +63,7 @@ def _attempt(do: Do, database: Database, artifacts: Artifacts, lease: Lease) -> 
         text = f"{type(error).__name__}: {error}"
         patiently(lambda: attempts.fail(database, lease, text))
     else:
-        patiently(lambda: attempts.finish(database, lease, files))
+        patiently(lambda: attempts.finish(database, lease, files, holder.progress))
     return 0
 
 

@@ -84,9 +84,9 @@ class Service:
         return self.show(job)
 
     def wait_running(self, job: str) -> JobDetail:
-        """Until the job's worker has come up and reported progress."""
+        """Until the job's worker has come up."""
         until(
-            lambda: any(e.kind == "progress" for e in events.after(self.database, job)),
+            lambda: any(e.kind == "started" for e in events.after(self.database, job)),
             30,
             lambda: self.story(job),
         )
@@ -132,5 +132,5 @@ def until(
     start = time.monotonic()
     while not holds():
         assert time.monotonic() - start < seconds, story()
-        time.sleep(0.02)
+        time.sleep(0.05)
     return time.monotonic() - start

@@ -137,7 +137,8 @@ def serve() -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
     database = Database(os.environ[worker.URL])
-    Scheduler(database, host, Logs(home / "logs", limit=50_000), settings).run(stop)
+    logs = Logs(home / "logs", limit=50_000)
+    Scheduler(database, host, logs, settings).run(stop, say=lambda text: print(text, flush=True))
 
 
 if __name__ == "__main__":

@@ -124,8 +124,7 @@ def test_a_file_that_is_no_database_or_damaged_is_refused(store: Database, tmp_p
         try:
             upgrade(database)
             views.page(database)
-        except StoreError as error:
-            assert isinstance(error, StoreCorruptError)
+        except StoreCorruptError:
             refused += 1
         finally:
             database.close()

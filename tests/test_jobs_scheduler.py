@@ -57,8 +57,7 @@ def test_cancel_pause_resume_and_sigterm_leave_no_process(service: Service) -> N
     service.start()
     stubborn = {**LONG, "child": True}
     job = service.submit("job", s0=stubborn)
-    service.wait_running(job)
-    assert len(service.workers()) == 2
+    until(lambda: len(service.workers()) == 2, 10, lambda: service.story(job))
     start = time.monotonic()
     control.pause(service.database, job)
     assert time.monotonic() - start <= 1.0
@@ -100,8 +99,8 @@ def test_poison_is_stopped_and_its_log_is_kept_short(tmp_path: Path) -> None:
         service.close()
     log = Logs(tmp_path / "logs", limit=50_000)
     attempt = service.show(failing).attempts[0].id
-    log.trim(attempt)
-    assert log.path(attempt).stat().st_size == 0
+    assert log.path(attempt).stat().st_size <= 50_000
+    assert len(log.read(attempt)) < 240_000
     assert "ValueError" in log.read(attempt, 1000)
 
 
