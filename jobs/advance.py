@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, select, update
 
 from jobs import events, schema
 from jobs.clock import now
-from jobs.database import Database
+from jobs.database import AnyRow, Database
 from jobs.submission import stage_key
 
 _AT_ONCE = 100
@@ -23,7 +21,7 @@ def enter(tx: Connection, job: int, position: int) -> None:
     With no stage left the job has succeeded.
     """
     table = schema.stages
-    query = select(table.c["position", "name", "state", "after", "settings", "files"])
+    query = select(*table.c["position", "name", "state", "after", "settings", "files"])
     rows = tx.execute(query.where(table.c.job == job).order_by(table.c.position)).all()
     files: dict[str, dict[str, str]] = {row.name: row.files for row in rows if row.state == "done"}
     for row in rows[position:]:
@@ -62,7 +60,7 @@ def reuse(database: Database) -> int:
     return len(rows)
 
 
-def _result(tx: Connection, key: str) -> Row[Any] | None:
+def _result(tx: Connection, key: str) -> AnyRow | None:
     table = schema.results
     return tx.execute(select(table.c.files, table.c.job).where(table.c.key == key)).first()
 

@@ -97,7 +97,8 @@ class Artifacts:
         """The hash behind an opaque id."""
         table = schema.artifacts
         with self.database.read() as tx:
-            found = tx.execute(select(table.c.hash).where(table.c.id == artifact_id)).scalar()
+            query = select(table.c.hash).where(table.c.id == artifact_id)
+            found: str | None = tx.execute(query).scalar()
         if found is None:
             raise UnknownError(f"no artifact has the id {artifact_id!r:.60}")
         return found

@@ -69,7 +69,7 @@ def register(
 def assets(database: Database, kind: Kind, limit: int = 1000) -> list[Asset]:
     """The newest shared assets first."""
     table = _KINDS[kind]
-    query = select(table.c["id", "hash", "name", "job", "details", "created_at"])
+    query = select(*table.c["id", "hash", "name", "job", "details", "created_at"])
     with database.read() as tx:
         rows = tx.execute(query.order_by(table.c.number.desc()).limit(limit))
         return [Asset(**row._mapping) for row in rows]
@@ -102,7 +102,7 @@ def candidates(database: Database, job_id: str) -> list[CandidateRow]:
     """A job's candidates in the order they were kept."""
     table, jobs = schema.candidates, schema.jobs
     query = (
-        select(table.c["id", "name", "config", "figures"])
+        select(*table.c["id", "name", "config", "figures"])
         .join(jobs, jobs.c.number == table.c.job)
         .where(jobs.c.id == job_id)
         .order_by(table.c.number)

@@ -137,7 +137,8 @@ def _renew(tx: Connection, now_held: Held) -> float:
         .values(expires_at=now() + leases.c.lasts_s)
         .returning(leases.c.lasts_s)
     )
-    return tx.execute(renewed).scalar_one()
+    lasts_s: float = tx.execute(renewed).scalar_one()
+    return lasts_s
 
 
 def _note(tx: Connection, now_held: Held, progress: Progress) -> None:

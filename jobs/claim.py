@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, func, select
 
 from jobs import devices, events, lease, schema
 from jobs.clock import now
-from jobs.database import Database
+from jobs.database import AnyRow, AnySelect, Database
 from jobs.devices import Host, Slot
 
 _LOOK_AT = 100
@@ -54,16 +53,16 @@ def claim(database: Database, host: Host, lasts_s: float, start_s: float) -> Cla
     return None
 
 
-def _ready() -> Select[Any]:
+def _ready() -> AnySelect:
     """Queued jobs in order, without those whose stage another job runs now or has finished."""
     jobs, stages, users, results = schema.jobs, schema.stages, schema.users, schema.results
     twin = stages.alias("twin")
     same = select(twin.c.number).where(twin.c.key == stages.c.key, twin.c.state == "running")
     return (
         select(
-            jobs.c["number", "id", "user"],
+            *jobs.c["number", "id", "user"],
             stages.c.number.label("stage"),
-            stages.c["name", "cpu", "gpus"],
+            *stages.c["name", "cpu", "gpus"],
             users.c.most_running,
         )
         .join(stages, (stages.c.job == jobs.c.number) & (stages.c.position == jobs.c.position))
@@ -85,7 +84,7 @@ def _running(tx: Connection) -> dict[int, int]:
 
 
 def _grant(
-    tx: Connection, row: Row[Any], host: Host, chosen: list[Slot], terms: tuple[float, float]
+    tx: Connection, row: AnyRow, host: Host, chosen: list[Slot], terms: tuple[float, float]
 ) -> Claim:
     attempt_id = secrets.token_hex(8)
     number, granted = lease.grant(tx, row.number, row.stage, attempt_id, host.name, terms)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, select, update
 
 from jobs import advance, events, lease, schema
-from jobs.database import Database
+from jobs.database import AnyRow, Database
 from jobs.errors import StateError, SubmissionError, UnknownError
 from jobs.states import ENDED
 
@@ -87,7 +86,7 @@ def prioritise(database: Database, job_id: str, priority: int) -> None:
 
 
 @contextmanager
-def _job(database: Database, job_id: str) -> Iterator[tuple[Connection, Row[Any]]]:
+def _job(database: Database, job_id: str) -> Iterator[tuple[Connection, AnyRow]]:
     table = schema.jobs
     with database.write() as tx:
         query = select(table).where(table.c.id == job_id).with_for_update()
@@ -96,10 +95,10 @@ def _job(database: Database, job_id: str) -> Iterator[tuple[Connection, Row[Any]
         yield tx, row
 
 
-def _refuse(job: Row[Any], states: tuple[str, ...], verb: str) -> None:
+def _refuse(job: AnyRow, states: tuple[str, ...], verb: str) -> None:
     if job.state in states:
         raise StateError(f"cannot {verb} job {job.id}: it is {job.state}")
 
 
-def _set(tx: Connection, job: Row[Any], **values: object) -> None:
+def _set(tx: Connection, job: AnyRow, **values: object) -> None:
     tx.execute(update(schema.jobs).where(schema.jobs.c.number == job.number).values(**values))

@@ -12,12 +12,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from jobs.errors import StoreCorruptError, StoreError, StoreFullError, StoreUnavailableError
 
+AnyRow = Row[*tuple[Any, ...]]
+AnySelect = Select[*tuple[Any, ...]]
 Serial = Literal["claim", "artifacts", "migrate"]
 _PLACES: dict[Serial, int] = {"claim": 7_301_001, "artifacts": 7_301_002, "migrate": 7_301_003}
 _BUSY_S = 30.0

@@ -8,12 +8,12 @@ lock the job's row first, so they never wait for each other in a circle.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from jobs import advance, events, schema
 from jobs.clock import now
+from jobs.database import AnyRow
 from jobs.errors import StaleLeaseError
 from jobs.states import AttemptState
 
@@ -37,9 +37,9 @@ class Lease:
 class Held:
     """Rows of the job, stage and attempt behind a lease, the job's row locked."""
 
-    job: Row[Any]
-    stage: Row[Any]
-    attempt: Row[Any]
+    job: AnyRow
+    stage: AnyRow
+    attempt: AnyRow
 
 
 def held(tx: Connection, lease: Lease) -> Held:

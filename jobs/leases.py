@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 
 from jobs import lease, schema
 from jobs.clock import now
-from jobs.database import Database
+from jobs.database import AnySelect, Database
 from jobs.errors import StaleLeaseError
 from jobs.lease import Lease
 from jobs.states import Wanted
@@ -56,7 +55,7 @@ def give_up(database: Database, dead: Lease) -> bool:
     return True
 
 
-def _query() -> Select[Any]:
+def _query() -> AnySelect:
     leases, attempts, jobs = schema.leases, schema.attempts, schema.jobs
     return (
         select(attempts.c.id, leases.c.fencing, leases.c.host, jobs.c.wanted)
@@ -65,7 +64,7 @@ def _query() -> Select[Any]:
     )
 
 
-def _list(database: Database, query: Select[Any]) -> list[InForce]:
+def _list(database: Database, query: AnySelect) -> list[InForce]:
     with database.read() as tx:
         return [
             InForce(

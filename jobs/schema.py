@@ -40,8 +40,9 @@ def _number() -> Column[int]:
     return Column("number", _Big, primary_key=True, autoincrement=True)
 
 
-def _job(**options: bool) -> Column[int]:
-    return Column("job", _Big, ForeignKey("jobs.number", ondelete="CASCADE"), **options)
+def _job(index: bool = False) -> Column[int]:
+    key = ForeignKey("jobs.number", ondelete="CASCADE")
+    return Column("job", _Big, key, nullable=False, index=index)
 
 
 users = Table(
@@ -96,7 +97,7 @@ stages = Table(
     "stages",
     metadata,
     _number(),
-    _job(nullable=False),
+    _job(),
     Column("position", Integer, nullable=False),
     Column("name", String(100), nullable=False),
     Column("after", JSON, nullable=False),
@@ -119,7 +120,7 @@ attempts = Table(
     metadata,
     _number(),
     Column("id", String(32), nullable=False, unique=True),
-    _job(nullable=False, index=True),
+    _job(index=True),
     Column("stage", _Big, ForeignKey("stages.number", ondelete="CASCADE"), nullable=False),
     Column("state", String(16), nullable=False),
     Column("host", String(200), nullable=False),
@@ -235,7 +236,7 @@ candidates = Table(
     metadata,
     _number(),
     Column("id", String(32), nullable=False, unique=True),
-    _job(nullable=False),
+    _job(),
     Column("name", String(100), nullable=False),
     Column("config", JSON, nullable=False),
     Column("figures", JSON, nullable=False),

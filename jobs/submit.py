@@ -5,12 +5,12 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from jobs import events, schema
 from jobs.clock import now
-from jobs.database import Database
+from jobs.database import AnyRow, Database
 from jobs.errors import ConflictError, QuotaError, SubmissionError, UnknownError
 from jobs.states import OPEN
 from jobs.submission import StageRequest, Submission, stage_key
@@ -49,7 +49,7 @@ def submit(
     return job_id, True
 
 
-def _user(tx: Connection, name: str) -> Row[tuple[int, int]]:
+def _user(tx: Connection, name: str) -> AnyRow:
     table = schema.users
     query = select(table.c.number, table.c.most_open).where(table.c.name == name)
     # One at a time per user, or two could both be the last one allowed.
@@ -95,10 +95,11 @@ def _same(tx: Connection, user: int, submission: Submission, key: str) -> str:
             f"the key {key!r} was used for another submission (job {row.id}); "
             "take a new key for a new job"
         )
-    return row.id
+    job_id: str = row.id
+    return job_id
 
 
-def _check_quota(tx: Connection, owner: Row[tuple[int, int]], name: str) -> None:
+def _check_quota(tx: Connection, owner: AnyRow, name: str) -> None:
     """Undoes the submission by an error where it is one too many."""
     table = schema.jobs
     mine = select(func.count()).where(table.c.user == owner.number, table.c.state.in_(OPEN))

@@ -54,7 +54,8 @@ def number_of(tx: Connection, name: str) -> int:
     Raises:
         UnknownError: no such user.
     """
-    found = tx.execute(select(schema.users.c.number).where(schema.users.c.name == name)).scalar()
+    query = select(schema.users.c.number).where(schema.users.c.name == name)
+    found: int | None = tx.execute(query).scalar()
     if found is None:
         raise UnknownError(f"no user is called {name!r}")
     return found

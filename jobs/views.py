@@ -7,10 +7,10 @@ import binascii
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, select
 
 from jobs import schema, waiting
-from jobs.database import Database
+from jobs.database import AnyRow, AnySelect, Database
 from jobs.errors import SubmissionError, UnknownError
 from jobs.states import ENDED, OPEN, JobState, Wanted
 
@@ -137,15 +137,15 @@ def show(database: Database, job_id: str) -> JobDetail:
     jobs, stages, attempts = schema.jobs, schema.stages, schema.attempts
     columns = stages.c["name", "state", "failures", "files", "reused_from", "error"]
     runs = select(
-        attempts.c["id", "state", "host", "pid", "claimed_at", "started_at", "finished_at"],
-        attempts.c["done", "total", "note", "error"],
+        *attempts.c["id", "state", "host", "pid", "claimed_at", "started_at", "finished_at"],
+        *attempts.c["done", "total", "note", "error"],
         stages.c.name.label("stage"),
     ).join(stages, stages.c.number == attempts.c.stage)
     with database.read() as tx:
         row = tx.execute(_query().add_columns(jobs.c.spec).where(jobs.c.id == job_id)).first()
         if row is None:
             raise UnknownError(f"no job has the id {job_id!r:.60}")
-        ordered = select(columns).where(stages.c.job == row.number).order_by(stages.c.position)
+        ordered = select(*columns).where(stages.c.job == row.number).order_by(stages.c.position)
         tried = runs.where(attempts.c.job == row.number).order_by(attempts.c.number)
         return JobDetail(
             job=_views(tx, [row])[0],
@@ -155,16 +155,16 @@ def show(database: Database, job_id: str) -> JobDetail:
         )
 
 
-def _query() -> Select[Any]:
+def _query() -> AnySelect:
     jobs, stages, users = schema.jobs, schema.stages, schema.users
     return (
         select(
-            jobs.c["number", "id", "name", "state", "wanted", "priority", "position"],
-            jobs.c["created_at", "finished_at", "error", "not_before"],
+            *jobs.c["number", "id", "name", "state", "wanted", "priority", "position"],
+            *jobs.c["created_at", "finished_at", "error", "not_before"],
             jobs.c.user.label("owner"),
             users.c.name.label("user"),
             users.c.most_running,
-            stages.c["key", "cpu", "gpus"],
+            *stages.c["key", "cpu", "gpus"],
             stages.c.name.label("stage"),
         )
         .join(users, users.c.number == jobs.c.user)
@@ -172,7 +172,7 @@ def _query() -> Select[Any]:
     )
 
 
-def _views(tx: Connection, rows: list[Row[Any]] | Any) -> list[JobView]:
+def _views(tx: Connection, rows: list[AnyRow] | Any) -> list[JobView]:
     reasons = waiting.reasons(tx, rows)
     names = [name for name in JobView.__dataclass_fields__ if name != "waits"]
     return [

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from jobs import schema
 from jobs.clock import now
+from jobs.database import AnyRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class _Scene:
     keys: dict[str, str]
 
 
-def reasons(tx: Connection, rows: Iterable[Row[Any]]) -> dict[int, str]:
+def reasons(tx: Connection, rows: Iterable[AnyRow]) -> dict[int, str]:
     """The reason by job number, for those of `rows` that wait."""
     rows = [row for row in rows if row.state in ("queued", "paused")]
     if not rows:
@@ -62,7 +62,7 @@ def _scene(tx: Connection) -> _Scene:
     )
 
 
-def _reason(row: Row[Any], scene: _Scene) -> str:
+def _reason(row: AnyRow, scene: _Scene) -> str:
     if row.state == "paused":
         return "paused; resume it"
     if row.not_before > scene.time:
@@ -78,7 +78,7 @@ def _reason(row: Row[Any], scene: _Scene) -> str:
     return _devices(row, scene)
 
 
-def _devices(row: Row[Any], scene: _Scene) -> str:
+def _devices(row: AnyRow, scene: _Scene) -> str:
     wanted = ["the whole CPU" if row.cpu == "all" else "a CPU slot"]
     if row.gpus:
         wanted.append(f"{row.gpus} GPU{'s' if row.gpus > 1 else ''}")

@@ -80,7 +80,7 @@ class PostgresServer:
         with psycopg.connect(
             host=str(self.folder), user="test", dbname="postgres", autocommit=True
         ) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[call-overload]
+            connection.execute(f'CREATE DATABASE "{name}"')
         return f"postgresql://test@/{name}?host={self.folder}"
 
     def _run(self, name: str, *words: str) -> subprocess.CompletedProcess[bytes]:

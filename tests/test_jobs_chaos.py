@@ -19,7 +19,7 @@ from jobs_service import Service, until
 from jobs_stores import server
 
 KILLS = int(os.environ.get("STAIRPRUNE_KILLS", "20"))
-STAGES = 3
+STAGES = 2
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -33,10 +33,10 @@ def test_random_kills_lose_and_double_nothing(service: Service) -> None:
     chance, ledger = random.Random(KILLS), {}
     service.start()
     for kill in range(KILLS):
-        name = f"job-{kill}"
-        ledger[name] = service.submit(
-            name, STAGES, all={"steps": 4, "sleep": 0.05}, most_attempts=100
-        )
+        if kill % 2 == 0:
+            name = f"job-{kill}"
+            plan = {"steps": 4, "sleep": 0.05}
+            ledger[name] = service.submit(name, STAGES, all=plan, most_attempts=100)
         time.sleep(chance.uniform(0.0, 0.6))
         victims = service.workers()
         if victims and chance.random() < 0.6:
@@ -48,7 +48,7 @@ def test_random_kills_lose_and_double_nothing(service: Service) -> None:
     for name, job in ledger.items():
         service.wait(job, "succeeded", seconds=90)
         service.expect_right(job, name, STAGES)
-    assert service.workers() == []
+    until(lambda: service.workers() == [], 5)
 
 
 WORKER_POINTS = [
@@ -56,7 +56,7 @@ WORKER_POINTS = [
     *("fsync 1", "fsync 2", "fsync 3"),  # the file, its folder, the folder above
     *("replace 2", "replaced 2", "replace 3", "replaced 3"),  # a step's marker; the file
 ]
-SCHEDULER_POINTS = [f"{what} {n}" for n in (1, 2, 5, 6, 7) for what in ("commit", "committed")]
+SCHEDULER_POINTS = [f"{what} {n}" for n in (1, 5, 6) for what in ("commit", "committed")]
 
 
 def test_a_worker_killed_at_any_step_is_repeated_and_counts_once(service: Service) -> None:
@@ -82,7 +82,7 @@ def test_a_scheduler_killed_at_any_step_loses_nothing(service: Service) -> None:
             service.process.wait(3)
         service.kill()
     hit = list(service.home.glob("crashed *"))
-    assert len(hit) >= len(SCHEDULER_POINTS) - 3, hit
+    assert len(hit) == len(SCHEDULER_POINTS)
     service.start()
     for name, job in jobs.items():
         service.wait(job, "succeeded", seconds=60)

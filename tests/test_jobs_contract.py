@@ -128,7 +128,7 @@ def test_pages_follow_each_other_without_gaps(store: Database) -> None:
     assert views.page(store, state="paused").jobs == []
     for wrong in ({"cursor": "?"}, {"state": "done"}, {"limit": 0}, {"limit": 10_000}):
         with pytest.raises(SubmissionError):
-            views.page(store, **wrong)  # type: ignore[arg-type]
+            views.page(store, **wrong)
 
 
 def test_a_job_runs_stage_by_stage_and_tells_of_it(
