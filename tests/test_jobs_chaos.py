@@ -18,8 +18,9 @@ import pytest
 from jobs_service import Service, until
 from jobs_stores import server
 
-KILLS = int(os.environ.get("STAIRPRUNE_KILLS", "20"))
+KILLS = int(os.environ.get("STAIRPRUNE_KILLS", "10"))
 STAGES = 2
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -27,6 +28,16 @@ def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]
     made = Service(request.param, tmp_path, heartbeat=0.5, start=4)
     yield made
     made.close()
+
+
+def points(service: Service, all_points: list[str]) -> list[str]:
+    """All on SQLite; on PostgreSQL those around the commits that matter most."""
+    sqlite = service.database.sqlite
+    return [
+        point
+        for point in all_points
+        if sqlite or point in ("commit 2", "commit 5", "committed 2", "committed 5")
+    ]
 
 
 def test_random_kills_lose_and_double_nothing(service: Service) -> None:
@@ -60,37 +71,36 @@ SCHEDULER_POINTS = [f"{what} {n}" for n in (1, 5, 6) for what in ("commit", "com
 
 
 def test_a_worker_killed_at_any_step_is_repeated_and_counts_once(service: Service) -> None:
-    service.settings["TOY_SLOTS"] = "4"
     service.start()
+    wanted = points(service, WORKER_POINTS)
     jobs = {
-        point: service.submit(point.replace(" ", "-"), 2, s0={"crash": point})
-        for point in WORKER_POINTS
+        point: service.submit(point.replace(" ", "-"), 2, s0={"crash": point}) for point in wanted
     }
     for point, job in jobs.items():
         service.wait(job, "succeeded", seconds=60)
         service.expect_right(job, point.replace(" ", "-"), 2)
     hit = [point for point, job in jobs.items() if list((service.home / "runs" / job).glob("cr*"))]
-    assert hit == WORKER_POINTS
+    assert hit == wanted
 
 
 def test_a_scheduler_killed_at_any_step_loses_nothing(service: Service) -> None:
-    jobs = {f"job-{n}": service.submit(f"job-{n}", 2, most_attempts=100) for n in range(6)}
-    for point in SCHEDULER_POINTS:
+    jobs = {f"job-{n}": service.submit(f"job-{n}", 2, most_attempts=100) for n in range(4)}
+    wanted = points(service, SCHEDULER_POINTS)
+    for point in wanted:
         service.start(TOY_CRASH=point)
         assert service.process is not None
         with contextlib.suppress(Exception):
             service.process.wait(3)
         service.kill()
     hit = list(service.home.glob("crashed *"))
-    assert len(hit) == len(SCHEDULER_POINTS)
+    assert len(hit) == len(wanted)
     service.start()
     for name, job in jobs.items():
         service.wait(job, "succeeded", seconds=60)
         service.expect_right(job, name, 2)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["stop", "crash"])
-def test_a_database_that_restarts_under_running_jobs(how: signal.Signals, tmp_path: Path) -> None:
+def test_a_database_that_crashes_under_running_jobs_is_waited_for(tmp_path: Path) -> None:
     service = Service("postgresql", tmp_path, heartbeat=0.5)
     try:
         service.start()
@@ -99,7 +109,7 @@ def test_a_database_that_restarts_under_running_jobs(how: signal.Signals, tmp_pa
         }
         for job in jobs.values():
             service.wait_running(job)
-        server().stop(how)
+        server().stop(signal.SIGQUIT)
         time.sleep(2.0)
         server().start()
         for name, job in jobs.items():

@@ -32,7 +32,7 @@ def pid_of(service: Service, job: str) -> int:
 
 
 def test_dead_and_stopped_workers_are_noticed_within_three_heartbeats(service: Service) -> None:
-    heartbeat = float(service.settings.setdefault("TOY_HEARTBEAT", "1.0"))
+    heartbeat = float(service.settings.setdefault("TOY_HEARTBEAT", "0.7"))
     service.start()
     killed = service.submit("killed", s0={"steps": 40}, cpu="slot")
     stopped = service.submit("stopped", s0={"steps": 40})
@@ -98,10 +98,10 @@ def test_poison_is_stopped_and_its_log_is_kept_short(tmp_path: Path) -> None:
     finally:
         service.close()
     log = Logs(tmp_path / "logs", limit=50_000)
-    attempt = service.show(failing).attempts[0].id
-    assert log.path(attempt).stat().st_size <= 50_000
-    assert len(log.read(attempt)) < 240_000
-    assert "ValueError" in log.read(attempt, 1000)
+    first = service.show(failing).attempts[0].id
+    assert log.path(first).stat().st_size <= 50_000
+    assert len(log.read(first)) < 240_000
+    assert "ValueError" in log.read(first, 1000)
 
 
 def test_a_worker_outlives_its_scheduler_and_is_found_by_the_next(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from jobs import users, views
 from jobs.submit import submit
 from service.job import Job
-from service.office import Office, open_office
+from service.instance import Instance, open_instance
 from service.pipeline import STAGES
 from service.spec import load
 from service.store import RunFolder, read_json
@@ -26,10 +27,10 @@ PRESETS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 
 
 @contextmanager
-def running(office: Office) -> Iterator[None]:
+def running(instance: Instance) -> Iterator[None]:
     """The scheduler in a thread, as the server has it."""
     stop = threading.Event()
-    thread = threading.Thread(target=office.scheduler(cpu_slots=2).run, args=(stop,))
+    thread = threading.Thread(target=instance.scheduler(cpu_slots=2).run, args=(stop,))
     thread.start()
     try:
         yield
@@ -38,66 +39,65 @@ def running(office: Office) -> Iterator[None]:
         thread.join()
 
 
-def wait(office: Office, job: str) -> views.JobDetail:
+def wait(instance: Instance, job: str) -> views.JobDetail:
     """Until the job has ended."""
     deadline = time.monotonic() + 120
-    while (detail := views.show(office.database, job)).job.finished_at is None:
+    while (detail := views.show(instance.database, job)).job.finished_at is None:
         assert time.monotonic() < deadline, detail
         time.sleep(0.1)
     return detail
 
 
 @pytest.fixture
-def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Instance:
     root = str(MINI.parent.parent)
     monkeypatch.setenv("PYTHONPATH", root + os.pathsep + os.environ.get("PYTHONPATH", ""))
-    made = open_office(tmp_path / "office")
+    made = open_instance(tmp_path / "instance")
     users.ensure(made.database, "ann")
     return made
 
 
 @pytest.mark.slow
-def test_a_stage_runs_under_the_scheduler_and_its_files_serve_other_jobs(office: Office) -> None:
+def test_a_stage_runs_under_the_scheduler_and_its_files_serve_other_jobs(
+    instance: Instance,
+) -> None:
     spec = load(MINI)
-    first, _ = submit(office.database, "ann", submission(spec, until="capacity"))
-    with running(office):
-        detail = wait(office, first)
-        assert detail.job.state == "succeeded", office.logs.read(detail.attempts[-1].id)
+    first, _ = submit(instance.database, "ann", submission(spec, until="capacity"))
+    with running(instance):
+        detail = wait(instance, first)
+        assert detail.job.state == "succeeded", instance.logs.read(detail.attempts[-1].id)
         again = spec.model_copy(update={"name": "again"})
-        second, _ = submit(office.database, "ann", submission(again, until="capacity"))
-        shared = wait(office, second)
+        second, _ = submit(instance.database, "ann", submission(again, until="capacity"))
+        shared = wait(instance, second)
     (attempt,) = detail.attempts
     assert attempt.done == attempt.total > 0
-    assert "verdict" in read_json(office.folder / "runs" / first / "capacity" / "capacity.json")
+    assert "verdict" in read_json(instance.folder / "runs" / first / "capacity" / "capacity.json")
     assert shared.attempts == []
     assert shared.stages[0].reused_from == first
     assert shared.stages[0].files == detail.stages[0].files
     files = shared.stages[0].files
     assert files is not None
-    job = Job(again, RunFolder(office.folder / "runs" / second))
-    restore(job, "capacity", {"capacity": files}, files, office.artifacts)
+    job = Job(again, RunFolder(instance.folder / "runs" / second))
+    restore(job, "capacity", {"capacity": files}, files, instance.artifacts)
     assert "verdict" in job.json("capacity", "capacity.json")
-    restore(job, "capacity", {"capacity": files}, files, office.artifacts)
+    restore(job, "capacity", {"capacity": files}, files, instance.artifacts)
 
 
 @pytest.mark.slow
-def test_what_the_pipeline_refuses_is_the_error_of_the_job(office: Office, tmp_path: Path) -> None:
+def test_what_the_pipeline_refuses_is_the_error_of_the_job(
+    instance: Instance, tmp_path: Path
+) -> None:
     spec = load(MINI)
     data = spec.data.model_copy(update={"name": "fashion_mnist", "path": tmp_path / "none"})
     wrong = spec.model_copy(update={"data": data})
-    one = submission(wrong, until="capacity")
-    job, _ = submit(office.database, "ann", type(one)(**{**fields(one), "most_attempts": 1}))
-    with running(office):
-        detail = wait(office, job)
+    once = replace(submission(wrong, until="capacity"), most_attempts=1)
+    job, _ = submit(instance.database, "ann", once)
+    with running(instance):
+        detail = wait(instance, job)
     assert detail.job.state == "failed"
     assert detail.job.error is not None
     assert detail.job.error.startswith("capacity: ")
-    assert "Traceback" in office.logs.read(detail.attempts[0].id)
-
-
-def fields(value: object) -> dict[str, object]:
-    """A dataclass as keyword arguments."""
-    return {name: getattr(value, name) for name in value.__dataclass_fields__}  # type: ignore[attr-defined]
+    assert "Traceback" in instance.logs.read(detail.attempts[0].id)
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)

@@ -20,7 +20,7 @@ _WORKER = (sys.executable, "-m", "service.worker")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Office:
+class Instance:
     """The opened store with its folders."""
 
     database: Database
@@ -39,7 +39,7 @@ class Office:
         return Scheduler(self.database, devices.this_host(cpu_slots), self.logs, settings)
 
 
-def open_office(folder: Path, url: str | None = None) -> Office:
+def open_instance(folder: Path, url: str | None = None) -> Instance:
     """Opens the store, creating or upgrading it, and the folders of files and logs in `folder`.
 
     Args:
@@ -52,7 +52,7 @@ def open_office(folder: Path, url: str | None = None) -> Office:
     folder.mkdir(parents=True, exist_ok=True)
     database = Database(url or f"sqlite:///{folder / 'stairprune.db'}")
     upgrade(database)
-    return Office(
+    return Instance(
         database=database,
         artifacts=Artifacts(database, folder / "artifacts"),
         logs=Logs(folder / "logs"),
