@@ -74,17 +74,17 @@ def test_a_worker_killed_at_any_step_is_repeated_and_counts_once(service: Servic
     service.start()
     wanted = points(service, WORKER_POINTS)
     jobs = {
-        point: service.submit(point.replace(" ", "-"), 2, s0={"crash": point}) for point in wanted
+        point: service.submit(point.replace(" ", "-"), 1, s0={"crash": point}) for point in wanted
     }
     for point, job in jobs.items():
         service.wait(job, "succeeded", seconds=60)
-        service.expect_right(job, point.replace(" ", "-"), 2)
+        service.expect_right(job, point.replace(" ", "-"), 1)
     hit = [point for point, job in jobs.items() if list((service.home / "runs" / job).glob("cr*"))]
     assert hit == wanted
 
 
 def test_a_scheduler_killed_at_any_step_loses_nothing(service: Service) -> None:
-    jobs = {f"job-{n}": service.submit(f"job-{n}", 2, most_attempts=100) for n in range(4)}
+    jobs = {f"job-{n}": service.submit(f"job-{n}", 1, most_attempts=100) for n in range(4)}
     wanted = points(service, SCHEDULER_POINTS)
     for point in wanted:
         service.start(TOY_CRASH=point)
@@ -97,7 +97,7 @@ def test_a_scheduler_killed_at_any_step_loses_nothing(service: Service) -> None:
     service.start()
     for name, job in jobs.items():
         service.wait(job, "succeeded", seconds=60)
-        service.expect_right(job, name, 2)
+        service.expect_right(job, name, 1)
 
 
 def test_a_database_that_crashes_under_running_jobs_is_waited_for(tmp_path: Path) -> None:

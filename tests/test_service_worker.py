@@ -14,8 +14,8 @@ import pytest
 
 from jobs import users, views
 from jobs.submit import submit
-from service.job import Job
 from service.instance import Instance, open_instance
+from service.job import Job
 from service.pipeline import STAGES
 from service.spec import load
 from service.store import RunFolder, read_json
