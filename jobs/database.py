@@ -7,9 +7,8 @@ start (BEGIN IMMEDIATE), so that nobody fails half-way.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from sqlalchemy import (
@@ -27,12 +26,14 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from jobs.errors import StoreCorruptError, StoreError, StoreFullError, StoreUnavailableError
+from jobs.gate import Gate
 
 AnyRow = Row[*tuple[Any, ...]]
 AnySelect = Select[*tuple[Any, ...]]
 Serial = Literal["claim", "artifacts", "migrate"]
 _PLACES: dict[Serial, int] = {"claim": 7_301_001, "artifacts": 7_301_002, "migrate": 7_301_003}
 _BUSY_S = 30.0
+_WRITERS = 4  # transactions of one process at once; more only wait for each other
 _CORRUPT = ("not a database", "malformed", "invalid page", "could not read block")
 _FULL = ("database or disk is full", "no space left")
 
@@ -57,7 +58,7 @@ class Database:
             raise StoreError(
                 "PostgreSQL needs the extra [postgresql]: pip install 'stairprune[postgresql]'"
             ) from None
-        self._writer = threading.Lock()
+        self._writers = Gate(1 if self.sqlite else _WRITERS)
 
     def __repr__(self) -> str:
         return f"Database({self.engine.url.render_as_string(hide_password=True)})"
@@ -76,9 +77,7 @@ class Database:
             serial: only one of these at a time, in the whole database.
             durable: False where the loss of the last moments before a power cut is no harm.
         """
-        # Threads queue here: SQLite's own waiting is polling, and unfair.
-        queue = self._writer if self.sqlite else nullcontext()
-        with self._errors(), queue, self.engine.connect() as connection:
+        with self._errors(), self._writers, self.engine.connect() as connection:
             if self.sqlite:
                 connection.execution_options(begin="IMMEDIATE", durable=durable)
             with connection.begin():
