@@ -6,6 +6,7 @@ slot. A stage that does not fit yet keeps the devices it waits for from those be
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from jobs.clock import now
 from jobs.database import AnyRow, AnySelect, Database
 from jobs.devices import Host, Slot
 
-_LOOK_AT = 100
+_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,52 +43,62 @@ def claim(database: Database, host: Host, lasts_s: float, start_s: float) -> Cla
     """
     with database.write(serial="claim") as tx:
         taken = devices.taken(tx, host.name)
-        running = _running(tx)
-        for row in tx.execute(_ready()).all():
-            if running.get(row.user, 0) >= row.most_running or not host.can(row.cpu, row.gpus):
-                continue
-            elif (chosen := host.fit(row.cpu, row.gpus, taken)) is not None:
-                return _grant(tx, row, host, chosen, (lasts_s, start_s))
-            else:
-                taken |= host.reserve(row.cpu, row.gpus, taken)
+        for start in itertools.count(0, _AT_ONCE):
+            rows = tx.execute(_ready(host).offset(start)).all()
+            for row in rows:
+                if not host.cpu_free(taken):  # Every stage needs some of it.
+                    return None
+                if (chosen := host.fit(row.cpu, row.gpus, taken)) is None:
+                    taken |= host.reserve(row.cpu, row.gpus, taken)
+                elif (found := _grant(tx, row, host, chosen, (lasts_s, start_s))) is not None:
+                    return found
+            if len(rows) < _AT_ONCE:
+                return None
     return None
 
 
-def _ready() -> AnySelect:
-    """Queued jobs in order, without those whose stage another job runs now or has finished."""
+def _ready(host: Host) -> AnySelect:
+    """Queued jobs in order that their user and this host allow.
+
+    Without those whose stage another job runs now or has finished: its result will be theirs.
+    """
     jobs, stages, users, results = schema.jobs, schema.stages, schema.users, schema.results
     twin = stages.alias("twin")
     same = select(twin.c.number).where(twin.c.key == stages.c.key, twin.c.state == "running")
+    mine, leases = jobs.alias("mine"), schema.leases
+    running = (
+        select(func.count())
+        .select_from(mine.join(leases, leases.c.job == mine.c.number))
+        .where(mine.c.user == users.c.number)
+        .scalar_subquery()
+    )
     return (
         select(
-            *jobs.c["number", "id", "user"],
+            *jobs.c["number", "id"],
             stages.c.number.label("stage"),
             *stages.c["name", "cpu", "gpus"],
-            users.c.most_running,
         )
         .join(stages, (stages.c.job == jobs.c.number) & (stages.c.position == jobs.c.position))
         .join(users, users.c.number == jobs.c.user)
         .outerjoin(results, results.c.key == stages.c.key)
         .where(jobs.c.state == "queued", jobs.c.wanted == "run", jobs.c.not_before <= now())
-        .where(~same.exists(), results.c.key.is_(None))
+        .where(~same.exists(), results.c.key.is_(None), stages.c.gpus <= len(host.gpus))
+        .where(
+            running.where(mine.c.user == users.c.number).scalar_subquery() < users.c.most_running
+        )
         .order_by(jobs.c.priority.desc(), jobs.c.number)
-        .limit(_LOOK_AT)
-        .with_for_update(of=jobs, skip_locked=True)
+        .limit(_AT_ONCE)
     )
-
-
-def _running(tx: Connection) -> dict[int, int]:
-    """Running jobs by user."""
-    jobs, leases = schema.jobs, schema.leases
-    query = select(jobs.c.user, func.count()).join(leases, leases.c.job == jobs.c.number)
-    return {row.user: row[1] for row in tx.execute(query.group_by(jobs.c.user))}
 
 
 def _grant(
     tx: Connection, row: AnyRow, host: Host, chosen: list[Slot], terms: tuple[float, float]
-) -> Claim:
+) -> Claim | None:
     attempt_id = secrets.token_hex(8)
-    number, granted = lease.grant(tx, row.number, row.stage, attempt_id, host.name, terms)
+    given = lease.grant(tx, row.number, row.stage, attempt_id, host.name, terms)
+    if given is None:
+        return None
+    number, granted = given
     devices.take(tx, host.name, number, chosen)
     events.append(tx, row.number, "claimed", stage=row.name, attempt=attempt_id, host=host.name)
     gpus = tuple(device for device, _ in chosen if device != "cpu")

@@ -38,9 +38,9 @@ class Host:
         if self.cpu_slots < 1:
             raise SubmissionError(f"cpu_slots must be >= 1, but got {self.cpu_slots}")
 
-    def can(self, cpu: str, gpus: int) -> bool:
-        """Whether a stage with these needs fits here at all."""
-        return gpus <= len(self.gpus)
+    def cpu_free(self, taken: set[Slot]) -> bool:
+        """Whether a CPU slot is left beside those `taken`."""
+        return any(slot not in taken for slot in self._cpu())
 
     def fit(self, cpu: str, gpus: int, taken: set[Slot]) -> list[Slot] | None:
         """Slots for these needs beside those `taken`, or None."""

@@ -69,8 +69,8 @@ def grant(
     attempt_id: str,
     host: str,
     terms: tuple[float, float],
-) -> tuple[int, Lease]:
-    """Starts an attempt; returns its row and lease.
+) -> tuple[int, Lease] | None:
+    """Starts an attempt; returns its row and lease, None if the job is not queued any more.
 
     Args:
         terms: seconds that the lease lasts after a heartbeat, and until the first one.
@@ -79,11 +79,12 @@ def grant(
     jobs, stages = schema.jobs, schema.stages
     raised = (
         update(jobs)
-        .where(jobs.c.number == job)
+        .where(jobs.c.number == job, jobs.c.state == "queued")
         .values(fencing=jobs.c.fencing + 1, state="running")
         .returning(jobs.c.fencing)
     )
-    fencing = tx.execute(raised).scalar_one()
+    if (fencing := tx.execute(raised).scalar()) is None:
+        return None
     tx.execute(update(stages).where(stages.c.number == stage).values(state="running"))
     row = {"id": attempt_id, "job": job, "stage": stage, "state": "claimed", "host": host}
     row |= {"fencing": fencing, "done": 0, "total": 0, "note": ""}

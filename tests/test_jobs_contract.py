@@ -229,6 +229,18 @@ def test_caps_of_users_hold_and_are_named(store: Database) -> None:
     assert views.show(store, second).job.waits == "ann has 1 running jobs, the most allowed"
 
 
+def test_many_that_cannot_run_do_not_hide_one_that_can(store: Database) -> None:
+    users.ensure(store, "ann", most_running=1)
+    for number in range(60):
+        submit(store, "ann", submission(f"a{number}", priority=1))
+        submit(store, "bob", submission(f"g{number}", gpus=1, priority=1))
+    last = submit(store, "bob", submission("plain"))[0]
+    host = Host(name="wide", cpu_slots=9, gpus=("GPU-a",))
+    assert [take(store, host).gpus for _ in range(2)] == [(), ("GPU-a",)]
+    assert take(store, host).job == last
+    assert claim(store, host, 9, 9) is None
+
+
 def test_a_late_holder_writes_nothing(store: Database, files: Artifacts, tmp_path: Path) -> None:
     job, _ = submit(store, "ann", submission(stages=1))
     late = take(store, lasts_s=0.0).lease
