@@ -83,9 +83,7 @@ def _ready(host: Host) -> AnySelect:
         .outerjoin(results, results.c.key == stages.c.key)
         .where(jobs.c.state == "queued", jobs.c.wanted == "run", jobs.c.not_before <= now())
         .where(~same.exists(), results.c.key.is_(None), stages.c.gpus <= len(host.gpus))
-        .where(
-            running.where(mine.c.user == users.c.number).scalar_subquery() < users.c.most_running
-        )
+        .where(running < users.c.most_running)
         .order_by(jobs.c.priority.desc(), jobs.c.number)
         .limit(_AT_ONCE)
     )
