@@ -42,9 +42,9 @@ def claim(database: Database, host: Host, lasts_s: float, start_s: float) -> Cla
         start_s: seconds until the first one.
     """
     with database.write(serial="claim") as tx:
-        taken = devices.taken(tx, host.name)
+        taken, at_cap = devices.taken(tx, host.name), _at_cap(tx)
         for start in itertools.count(0, _AT_ONCE):
-            rows = tx.execute(_ready(host).offset(start)).all()
+            rows = tx.execute(_ready(host, at_cap).offset(start)).all()
             for row in rows:
                 if not host.cpu_free(taken):  # Every stage needs some of it.
                     return None
@@ -57,21 +57,14 @@ def claim(database: Database, host: Host, lasts_s: float, start_s: float) -> Cla
     return None
 
 
-def _ready(host: Host) -> AnySelect:
+def _ready(host: Host, at_cap: list[int]) -> AnySelect:
     """Queued jobs in order that their user and this host allow.
 
     Without those whose stage another job runs now or has finished: its result will be theirs.
     """
-    jobs, stages, users, results = schema.jobs, schema.stages, schema.users, schema.results
+    jobs, stages, results = schema.jobs, schema.stages, schema.results
     twin = stages.alias("twin")
     same = select(twin.c.number).where(twin.c.key == stages.c.key, twin.c.state == "running")
-    mine, leases = jobs.alias("mine"), schema.leases
-    running = (
-        select(func.count())
-        .select_from(mine.join(leases, leases.c.job == mine.c.number))
-        .where(mine.c.user == users.c.number)
-        .scalar_subquery()
-    )
     return (
         select(
             *jobs.c["number", "id"],
@@ -79,14 +72,26 @@ def _ready(host: Host) -> AnySelect:
             *stages.c["name", "cpu", "gpus"],
         )
         .join(stages, (stages.c.job == jobs.c.number) & (stages.c.position == jobs.c.position))
-        .join(users, users.c.number == jobs.c.user)
         .outerjoin(results, results.c.key == stages.c.key)
         .where(jobs.c.state == "queued", jobs.c.wanted == "run", jobs.c.not_before <= now())
         .where(~same.exists(), results.c.key.is_(None), stages.c.gpus <= len(host.gpus))
-        .where(running < users.c.most_running)
+        .where(jobs.c.user.not_in(at_cap))
         .order_by(jobs.c.priority.desc(), jobs.c.number)
         .limit(_AT_ONCE)
     )
+
+
+def _at_cap(tx: Connection) -> list[int]:
+    """Users who have as many running jobs as they may."""
+    jobs, leases, users = schema.jobs, schema.leases, schema.users
+    query = (
+        select(users.c.number)
+        .join(jobs, jobs.c.user == users.c.number)
+        .join(leases, leases.c.job == jobs.c.number)
+        .group_by(users.c.number)
+        .having(func.count() >= users.c.most_running)
+    )
+    return list(tx.execute(query).scalars())
 
 
 def _grant(
