@@ -34,7 +34,9 @@ Runs = Annotated[Path, typer.Option(help="Folder that holds run folders.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Device = cli_table.Device
 
-_OURS = {"supernet", "latency_tables", "export", "profiler", "training", "search", "service"}
+_OURS = {
+    "supernet", "latency_tables", "export", "profiler", "training", "search", "jobs", "service",
+}  # fmt: skip
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from service.console import progress, say
+from service.console import Report, progress, say
 from service.job import Job, Stage
 from service.spec import JobSpec, SpecError
 from service.stages import (
@@ -52,7 +52,8 @@ def run(spec: JobSpec, folder: Path, until: str | None = None) -> Job:
         files: dict[str, dict[str, str]] = {}
         for number, stage in enumerate(STAGES, 1):
             if stage.name in wanted:
-                files[stage.name] = _run_stage(job, stage, f"[{number}/{len(STAGES)}]", files)
+                label = f"[{number}/{len(STAGES)}]"
+                files[stage.name] = run_stage(job, stage, files, label=label)
     return job
 
 
@@ -68,21 +69,38 @@ def needed(spec: JobSpec, until: str) -> set[str]:
     return found
 
 
-def _run_stage(
-    job: Job, stage: Stage, label: str, files: dict[str, dict[str, str]]
+def stage_key(job: Job, stage: Stage, files: dict[str, dict[str, str]]) -> str:
+    """The key of a stage's inputs: its settings, and the hashes of the files it reads."""
+    reads = {name: files[name] for name in stage.after(job.spec)}
+    return digest({"settings": stage.settings(job.spec), "reads": reads})
+
+
+def run_stage(
+    job: Job,
+    stage: Stage,
+    files: dict[str, dict[str, str]],
+    *,
+    label: str,
+    also: Report = lambda done, total, note: None,
 ) -> dict[str, str]:
-    key = digest(
-        {
-            "settings": stage.settings(job.spec),
-            "reads": {name: files[name] for name in stage.after(job.spec)},
-        }
-    )
+    """Brings one stage to its end; returns the hashes of its files by name.
+
+    Args:
+        files: those of the stages before.
+        also: told the progress, beside the person watching.
+    """
+    key = stage_key(job, stage, files)
     folder = job.folder.open(stage.name, key)
     if (done := job.folder.finished(stage.name, key)) is not None:
         say(f"{label} {stage.name}: finished before")
         return done
     say(f"{label} {stage.name}: {stage.summary}")
     start = time.monotonic()
-    with progress(stage.name) as report_progress:
-        outputs = stage.run(job, folder, report_progress)
+    with progress(stage.name) as shown:
+
+        def report(done: int, total: int, note: str) -> None:
+            shown(done, total, note)
+            also(done, total, note)
+
+        outputs = stage.run(job, folder, report)
     return job.folder.finish(stage.name, key, outputs, time.monotonic() - start)

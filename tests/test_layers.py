@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
     "supernet": set(),
     "export": set(),
+    "jobs": set(),
     "latency_tables": {"supernet"},
     "profiler": {"supernet", "latency_tables", "export"},
     "training": {"supernet"},
@@ -46,6 +47,7 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
     [
         "service.cli, service.pricing, service.table_view, latency_tables.predict",
         "search.loop, search.pareto, search.searchers.evolution, supernet.space",
+        "service.instance, service.submission, service.worker, jobs.views, jobs.control",
     ],
 )
 def test_tables_search_and_command_line_start_without_torch(modules: str) -> None:

@@ -1,0 +1,1 @@
+"""Jobs as data: the store, who runs what when, and the processes that run it."""

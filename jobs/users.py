@@ -1,0 +1,113 @@
+"""Users, their caps, and tokens. A token is shown once; the store keeps its hash.
+
+Tokens carry 256 random bits, so a plain SHA-256 is enough: there is nothing to guess.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, or_, select, update
+
+from jobs import schema
+from jobs.clock import now
+from jobs.database import Database
+from jobs.errors import SubmissionError, UnknownError
+
+_PREFIX = "sp_"  # so that scanners for leaked secrets can find one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """Who submits.
+
+    Attributes:
+        most_running: jobs of this user that run at once.
+        most_open: jobs of this user that have not ended.
+    """
+
+    name: str
+    most_running: int
+    most_open: int
+
+
+def ensure(database: Database, name: str, most_running: int = 4, most_open: int = 1000) -> User:
+    """Creates the user, or changes the caps of the one there is."""
+    if not 1 <= len(name) <= 100 or not name.isprintable():
+        raise SubmissionError(f"a user's name must be 1 to 100 characters, but got {name!r:.120}")
+    if most_running < 1 or most_open < 1:
+        raise SubmissionError(f"caps must be >= 1, but got {most_running} and {most_open}")
+    caps = {"most_running": most_running, "most_open": most_open}
+    table = schema.users
+    with database.write(serial="claim") as tx:
+        changed = tx.execute(update(table).where(table.c.name == name).values(**caps))
+        if not changed.rowcount:
+            tx.execute(insert(table).values(name=name, created_at=now(), **caps))
+    return User(name=name, **caps)
+
+
+def number_of(tx: Connection, name: str) -> int:
+    """A user's row.
+
+    Raises:
+        UnknownError: no such user.
+    """
+    query = select(schema.users.c.number).where(schema.users.c.name == name)
+    found: int | None = tx.execute(query).scalar()
+    if found is None:
+        raise UnknownError(f"no user is called {name!r}")
+    return found
+
+
+def create_token(
+    database: Database, user: str, label: str = "", lasts_s: float | None = None
+) -> str:
+    """A new token of the user, in clear for the only time.
+
+    Args:
+        lasts_s: seconds until it is refused; for ever if not given.
+    """
+    token = _PREFIX + secrets.token_urlsafe(32)
+    with database.write() as tx:
+        tx.execute(
+            insert(schema.tokens).values(
+                user=number_of(tx, user),
+                label=label[:100],
+                digest=_digest(token),
+                created_at=now(),
+                expires_at=None if lasts_s is None else now() + lasts_s,
+            )
+        )
+    return token
+
+
+def authenticate(database: Database, token: str) -> User | None:
+    """Whose token this is; None if it is unknown, expired or revoked."""
+    users, tokens = schema.users, schema.tokens
+    query = (
+        select(users.c.name, users.c.most_running, users.c.most_open)
+        .join(tokens, tokens.c.user == users.c.number)
+        .where(tokens.c.digest == _digest(token), tokens.c.revoked_at.is_(None))
+        .where(or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > now()))
+    )
+    with database.read() as tx:
+        row = tx.execute(query).first()
+    return None if row is None else User(**row._mapping)
+
+
+def revoke(database: Database, token: str) -> bool:
+    """Refuses the token from now on; False if it is unknown or revoked already."""
+    table = schema.tokens
+    with database.write() as tx:
+        done = tx.execute(
+            update(table)
+            .where(table.c.digest == _digest(token), table.c.revoked_at.is_(None))
+            .values(revoked_at=now())
+        )
+    return done.rowcount == 1
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()

@@ -1,0 +1,195 @@
+"""Jobs as callers see them: one with its stages and attempts, or pages of many."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from jobs import schema, waiting
+from jobs.database import AnyRow, AnySelect, Database
+from jobs.errors import SubmissionError, UnknownError
+from jobs.states import ENDED, OPEN, JobState, Wanted
+
+MOST_PER_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """A job in a list.
+
+    Attributes:
+        stage: the current one; the last one of a job that has ended.
+        position: its place from 0.
+        waits: why it does not run now, None if it runs or has ended.
+    """
+
+    id: str
+    name: str
+    user: str
+    state: JobState
+    wanted: Wanted
+    priority: int
+    stage: str
+    position: int
+    created_at: float
+    finished_at: float | None
+    error: str | None
+    waits: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageView:
+    """A stage; `files` maps names to hashes once it is done."""
+
+    name: str
+    state: str
+    failures: int
+    files: dict[str, str] | None
+    reused_from: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptView:
+    """A run of a stage; times in seconds since 1970."""
+
+    id: str
+    stage: str
+    state: str
+    host: str
+    pid: int | None
+    claimed_at: float
+    started_at: float | None
+    finished_at: float | None
+    done: int
+    total: int
+    note: str
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDetail:
+    """Everything about a job."""
+
+    job: JobView
+    spec: str
+    stages: list[StageView]
+    attempts: list[AttemptView]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Newest jobs first; `cursor` asks for the next page, None on the last."""
+
+    jobs: list[JobView]
+    cursor: str | None
+
+
+def page(
+    database: Database,
+    *,
+    user: str | None = None,
+    state: str | None = None,
+    name: str | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page:
+    """One page of jobs.
+
+    Args:
+        name: only jobs whose name contains this.
+        cursor: of the page before.
+
+    Raises:
+        SubmissionError: a filter, limit or cursor that makes no sense.
+    """
+    jobs, users = schema.jobs, schema.users
+    if not 1 <= limit <= MOST_PER_PAGE:
+        raise SubmissionError(f"limit must be 1 to {MOST_PER_PAGE}, but got {limit}")
+    query = _query().order_by(jobs.c.number.desc()).limit(limit + 1)
+    if user is not None:
+        query = query.where(users.c.name == user)
+    if state is not None:
+        if state not in (valid := (*OPEN, *ENDED)):
+            raise SubmissionError(f"state must be one of {', '.join(valid)}, but got {state!r:.40}")
+        query = query.where(jobs.c.state == state)
+    if name is not None:
+        query = query.where(jobs.c.name.contains(name, autoescape=True))
+    if cursor is not None:
+        query = query.where(jobs.c.number < _decode(cursor))
+    with database.read() as tx:
+        rows = tx.execute(query).all()
+        shown = _views(tx, rows[:limit])
+    more = len(rows) > limit
+    return Page(jobs=shown, cursor=_encode(rows[limit - 1].number) if more else None)
+
+
+def show(database: Database, job_id: str) -> JobDetail:
+    """One job.
+
+    Raises:
+        UnknownError: no such job.
+    """
+    jobs, stages, attempts = schema.jobs, schema.stages, schema.attempts
+    columns = stages.c["name", "state", "failures", "files", "reused_from", "error"]
+    runs = select(
+        *attempts.c["id", "state", "host", "pid", "claimed_at", "started_at", "finished_at"],
+        *attempts.c["done", "total", "note", "error"],
+        stages.c.name.label("stage"),
+    ).join(stages, stages.c.number == attempts.c.stage)
+    with database.read() as tx:
+        row = tx.execute(_query().add_columns(jobs.c.spec).where(jobs.c.id == job_id)).first()
+        if row is None:
+            raise UnknownError(f"no job has the id {job_id!r:.60}")
+        ordered = select(*columns).where(stages.c.job == row.number).order_by(stages.c.position)
+        tried = runs.where(attempts.c.job == row.number).order_by(attempts.c.number)
+        return JobDetail(
+            job=_views(tx, [row])[0],
+            spec=row.spec,
+            stages=[StageView(**stage._mapping) for stage in tx.execute(ordered)],
+            attempts=[AttemptView(**attempt._mapping) for attempt in tx.execute(tried)],
+        )
+
+
+def _query() -> AnySelect:
+    jobs, stages, users = schema.jobs, schema.stages, schema.users
+    return (
+        select(
+            *jobs.c["number", "id", "name", "state", "wanted", "priority", "position"],
+            *jobs.c["created_at", "finished_at", "error", "not_before"],
+            jobs.c.user.label("owner"),
+            users.c.name.label("user"),
+            users.c.most_running,
+            *stages.c["key", "cpu", "gpus"],
+            stages.c.name.label("stage"),
+        )
+        .join(users, users.c.number == jobs.c.user)
+        .join(stages, (stages.c.job == jobs.c.number) & (stages.c.position == jobs.c.position))
+    )
+
+
+def _views(tx: Connection, rows: list[AnyRow] | Any) -> list[JobView]:
+    reasons = waiting.reasons(tx, rows)
+    names = [name for name in JobView.__dataclass_fields__ if name != "waits"]
+    return [
+        JobView(**{name: row._mapping[name] for name in names}, waits=reasons.get(row.number))
+        for row in rows
+    ]
+
+
+def _encode(number: int) -> str:
+    return base64.urlsafe_b64encode(str(number).encode()).decode()
+
+
+def _decode(cursor: str) -> int:
+    try:
+        number = int(base64.urlsafe_b64decode(cursor.encode()))
+    except (ValueError, binascii.Error):
+        number = -1
+    if not 0 < number < 1 << 62:
+        raise SubmissionError(f"cursor must be that of the page before, but got {cursor!r:.60}")
+    return number

@@ -1,0 +1,83 @@
+"""The frame of a worker process: holds the lease, does the work, records what came of it.
+
+Started with an attempt's id and fencing number; the environment names the store. What the work
+is, is a function given by the caller.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from jobs import attempts, process
+from jobs.artifacts import Artifacts
+from jobs.attempts import Work
+from jobs.database import Database
+from jobs.errors import StaleLeaseError, StoreUnavailableError
+from jobs.holder import INTERRUPTED, Holder, Interrupted
+from jobs.lease import Lease
+
+URL = "STAIRPRUNE_STORE"
+FILES = "STAIRPRUNE_ARTIFACTS"
+_PATIENCE_S = 600.0
+_RETRY_S = 0.2
+
+Report = Callable[[int, int, str], None]
+Do = Callable[[Work, Artifacts, Report], Mapping[str, Path]]
+"""Does the work and returns its files by name."""
+
+T = TypeVar("T")
+
+
+def main(do: Do, arguments: Sequence[str]) -> int:
+    """Runs one attempt; returns the process's exit code, 0 where an outcome was recorded."""
+    lease = Lease(attempt=arguments[0], fencing=int(arguments[1]))
+    database = Database(os.environ[URL])
+    try:
+        return _attempt(do, database, Artifacts(database, Path(os.environ[FILES])), lease)
+    except StaleLeaseError as error:
+        print(error, flush=True)
+        return 3
+    finally:
+        database.close()
+
+
+def _attempt(do: Do, database: Database, artifacts: Artifacts, lease: Lease) -> int:
+    holder = patiently(lambda: Holder(database, lease))
+    try:
+        with holder:
+            found = do(holder.work, artifacts, holder.report)
+            files = {name: _put(artifacts, path) for name, path in found.items()}
+    except Interrupted:
+        # Whoever asked records it once this process is gone, and frees its devices then.
+        process.kill(lease.attempt)
+        return INTERRUPTED
+    except StaleLeaseError:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        text = f"{type(error).__name__}: {error}"
+        patiently(lambda: attempts.fail(database, lease, text))
+    else:
+        patiently(lambda: attempts.finish(database, lease, files, holder.progress))
+    return 0
+
+
+def _put(artifacts: Artifacts, path: Path) -> str:
+    return patiently(lambda: artifacts.put(path))
+
+
+def patiently(call: Callable[[], T]) -> T:
+    """Calls again while the database is away, for ten minutes."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return call()
+        except StoreUnavailableError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_RETRY_S)

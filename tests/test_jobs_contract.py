@@ -1,0 +1,472 @@
+"""What a store promises, the same on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from jobs_stores import new_url, opened, submission
+from sqlalchemy import text
+
+from jobs import advance, assets, attempts, control, events, executors, leases, users, views
+from jobs.artifacts import Artifacts
+from jobs.attempts import Progress
+from jobs.claim import Claim, claim
+from jobs.database import Database
+from jobs.devices import Host
+from jobs.errors import (
+    ConflictError,
+    QuotaError,
+    StaleLeaseError,
+    StateError,
+    SubmissionError,
+    UnknownError,
+)
+from jobs.migrate import upgrade
+from jobs.schema import VERSION_TABLE, metadata
+from jobs.submit import submit
+
+HOST = Host(name="here", cpu_slots=2, gpus=("GPU-a",))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    database = opened(new_url(request.param, tmp_path), "ann", "bob")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def files(store: Database, tmp_path: Path) -> Artifacts:
+    return Artifacts(store, tmp_path / "artifacts")
+
+
+def take(store: Database, host: Host = HOST, lasts_s: float = 60.0) -> Claim:
+    """The next stage, which must be there."""
+    found = claim(store, host, lasts_s, lasts_s)
+    assert found is not None
+    return found
+
+
+def state(store: Database, job: str) -> str:
+    return views.show(store, job).job.state
+
+
+def kinds(store: Database, job: str) -> list[str]:
+    return [event.kind for event in events.after(store, job)]
+
+
+def put(files: Artifacts, folder: Path, content: str = "x") -> str:
+    path = folder / "file"
+    path.write_text(content)
+    return files.put(path)
+
+
+def run_stage(store: Database, files: Artifacts, folder: Path) -> Claim:
+    """One stage from claim to end."""
+    found = take(store)
+    attempts.begin(store, found.lease, 1)
+    attempts.finish(store, found.lease, {"out": put(files, folder, found.job + found.stage)})
+    return found
+
+
+def test_the_schema_is_what_the_migrations_make(store: Database) -> None:
+    upgrade(store)
+    with store.read() as tx:
+        context = MigrationContext.configure(tx, opts={"version_table": VERSION_TABLE})
+        assert compare_metadata(context, metadata) == []
+        names = set(tx.dialect.get_table_names(tx))
+    assert VERSION_TABLE in names
+    assert "alembic_version" not in names
+
+
+def test_one_key_is_one_job_for_64_at_once(store: Database) -> None:
+    with ThreadPoolExecutor(64) as pool:
+        found = list(pool.map(lambda _: submit(store, "ann", submission(), "key"), range(64)))
+    assert len({job for job, _ in found}) == 1
+    assert sum(new for _, new in found) == 1
+    assert len(views.page(store).jobs) == 1
+    with pytest.raises(ConflictError, match=r"'key' was used for another submission"):
+        submit(store, "ann", submission(priority=1), "key")
+    assert submit(store, "bob", submission(), "key")[1]
+
+
+def test_open_jobs_are_capped_exactly(store: Database) -> None:
+    users.ensure(store, "ann", most_running=1, most_open=5)
+
+    def one(number: int) -> bool:
+        try:
+            return submit(store, "ann", submission(f"j{number}"), f"k{number}")[1]
+        except QuotaError:
+            return False
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(one, range(12))) == 5
+    with pytest.raises(QuotaError, match="5 open jobs, and 5 are allowed"):
+        submit(store, "ann", submission(), None)
+
+
+def test_pages_follow_each_other_without_gaps(store: Database) -> None:
+    for number in range(7):
+        submit(store, "ann" if number % 2 else "bob", submission(f"job-{number}"))
+    seen, cursor = [], None
+    for _ in range(3):
+        page = views.page(store, limit=3, cursor=cursor)
+        seen += [job.name for job in page.jobs]
+        cursor = page.cursor
+    assert seen == [f"job-{number}" for number in reversed(range(7))]
+    assert cursor is None
+    assert [job.name for job in views.page(store, user="ann").jobs] == ["job-5", "job-3", "job-1"]
+    assert [job.name for job in views.page(store, name="b-4").jobs] == ["job-4"]
+    assert views.page(store, name="%").jobs == []
+    assert views.page(store, state="paused").jobs == []
+    for wrong in ({"cursor": "?"}, {"state": "done"}, {"limit": 0}, {"limit": 10_000}):
+        with pytest.raises(SubmissionError):
+            views.page(store, **wrong)
+
+
+def test_a_job_runs_stage_by_stage_and_tells_of_it(
+    store: Database, files: Artifacts, tmp_path: Path
+) -> None:
+    job, _ = submit(store, "ann", submission())
+    first = take(store)
+    assert claim(store, HOST, 9, 9) is None
+    work = attempts.begin(store, first.lease, 4711)
+    assert (work.job, work.stage, work.finished) == (job, "s0", {})
+    assert attempts.beat(store, first.lease, Progress(done=1, total=4, note="one")) == "run"
+    digest = put(files, tmp_path)
+    attempts.finish(store, first.lease, {"out": digest})
+    second = take(store)
+    work = attempts.begin(store, second.lease, 4712)
+    assert work.finished == {"s0": {"out": digest}}
+    attempts.finish(store, second.lease, {})
+    detail = views.show(store, job)
+    assert detail.job.state == "succeeded"
+    assert [stage.state for stage in detail.stages] == ["done", "done"]
+    assert [(a.stage, a.state, a.pid) for a in detail.attempts] == [
+        ("s0", "done", 4711),
+        ("s1", "done", 4712),
+    ]
+    assert detail.attempts[0].note == "one"
+    told = events.after(store, job)
+    assert [event.number for event in told] == list(range(1, len(told) + 1))
+    assert [event.kind for event in told] == [
+        "submitted",
+        *("claimed", "started", "progress", "stage_done"),
+        *("claimed", "started", "stage_done", "succeeded"),
+    ]
+    assert events.after(store, job, number=3) == told[3:]
+
+
+def test_a_file_that_was_never_stored_finishes_nothing(store: Database) -> None:
+    job, _ = submit(store, "ann", submission())
+    lease = take(store).lease
+    with pytest.raises(UnknownError, match="no artifact"):
+        attempts.finish(store, lease, {"out": "0" * 64})
+    assert state(store, job) == "running"
+
+
+def test_order_is_priority_then_age(store: Database) -> None:
+    low, old, new, high = (
+        submit(store, "ann", submission(f"j{n}", priority=p))[0]
+        for n, p in enumerate((-1, 0, 0, 5))
+    )
+    wide = Host(name="wide", cpu_slots=9)
+    assert [take(store, wide).job for _ in range(4)] == [high, old, new, low]
+
+
+def test_devices_are_given_once_and_measuring_takes_the_cpu_alone(store: Database) -> None:
+    sharing = [submit(store, "ann", submission(f"s{n}"))[0] for n in range(2)]
+    measuring = submit(store, "ann", submission("m", cpu="all"))[0]
+    late = submit(store, "ann", submission("late"))[0]
+    executors.announce(store, HOST, 60)
+    first, second = take(store), take(store)
+    assert [first.job, second.job] == sharing
+    assert claim(store, HOST, 9, 9) is None
+    waits = views.show(store, measuring).job.waits
+    assert waits is not None
+    assert "s0 needs the whole CPU; held: CPU by job" in waits
+    # A slot comes free, but it is kept for the one that waits for all of them.
+    attempts.interrupt(store, first.lease, "test")
+    control.pause(store, first.job)
+    assert claim(store, HOST, 9, 9) is None
+    attempts.interrupt(store, second.lease, "test")
+    control.pause(store, second.job)
+    whole = take(store)
+    assert whole.job == measuring
+    assert claim(store, HOST, 9, 9) is None
+    assert take(store, Host(name="there", cpu_slots=1)).job == late
+
+
+def test_gpus_are_taken_whole_by_uuid(store: Database) -> None:
+    executors.announce(store, HOST, 60)
+    jobs = [submit(store, "ann", submission(f"g{n}", gpus=1))[0] for n in range(2)]
+    many = submit(store, "ann", submission("many", gpus=3))[0]
+    plain = submit(store, "ann", submission("plain"))[0]
+    assert take(store).gpus == ("GPU-a",)
+    waits = [views.show(store, job).job.waits or "" for job in (jobs[1], many)]
+    assert waits[0].startswith("s0 needs a CPU slot and 1 GPU; held: ")
+    assert f"GPU-a by job {jobs[0]}" in waits[0]
+    assert waits[1] == "needs 3 GPUs, but no executor has more than 1"
+    assert take(store).job == plain
+    assert claim(store, HOST, 9, 9) is None
+
+
+def test_caps_of_users_hold_and_are_named(store: Database) -> None:
+    users.ensure(store, "ann", most_running=1)
+    executors.announce(store, HOST, 60)
+    submit(store, "ann", submission("a1"))
+    second = submit(store, "ann", submission("a2"))[0]
+    third = submit(store, "bob", submission("b"))[0]
+    take(store)
+    assert take(store).job == third
+    assert views.show(store, second).job.waits == "ann has 1 running jobs, the most allowed"
+
+
+def test_many_that_cannot_run_do_not_hide_one_that_can(store: Database) -> None:
+    users.ensure(store, "ann", most_running=1)
+    for number in range(60):
+        submit(store, "ann", submission(f"a{number}", priority=1))
+        submit(store, "bob", submission(f"g{number}", gpus=1, priority=1))
+    last = submit(store, "bob", submission("plain"))[0]
+    host = Host(name="wide", cpu_slots=9, gpus=("GPU-a",))
+    assert [take(store, host).gpus for _ in range(2)] == [(), ("GPU-a",)]
+    assert take(store, host).job == last
+    assert claim(store, host, 9, 9) is None
+
+
+def test_a_late_holder_writes_nothing(store: Database, files: Artifacts, tmp_path: Path) -> None:
+    job, _ = submit(store, "ann", submission(stages=1))
+    late = take(store, lasts_s=0.0).lease
+    attempts.begin(store, late, 1)
+    assert [item.lease for item in leases.expired(store)] == [late]
+    assert leases.give_up(store, late)
+    assert not leases.give_up(store, late)
+    fresh = take(store).lease
+    assert fresh.fencing > late.fencing
+    digest = put(files, tmp_path)
+    writes: list[Callable[[], object]] = [
+        lambda: attempts.begin(store, late, 1),
+        lambda: attempts.beat(store, late, Progress()),
+        lambda: attempts.finish(store, late, {"out": digest}),
+        lambda: attempts.fail(store, late, "x"),
+        lambda: attempts.interrupt(store, late, "x"),
+    ]
+    before = events.after(store, job)
+    for write in writes:
+        with pytest.raises(StaleLeaseError):
+            write()
+    assert events.after(store, job) == before
+    attempts.finish(store, fresh, {"out": digest})
+    assert state(store, job) == "succeeded"
+    assert [a.state for a in views.show(store, job).attempts] == ["lost", "done"]
+
+
+def test_one_that_answers_is_not_given_up(store: Database) -> None:
+    submit(store, "ann", submission())
+    lease = take(store, lasts_s=30.0).lease
+    assert leases.expired(store) == []
+    assert not leases.give_up(store, lease)
+
+
+def test_poison_stops_after_three_and_keeps_every_error(store: Database) -> None:
+    job, _ = submit(store, "ann", submission())
+    for number in range(3):
+        with store.write() as tx:  # Not to wait between the attempts.
+            tx.execute(text("UPDATE jobs SET not_before = 0"))
+        attempts.fail(store, take(store).lease, f"error {number}")
+        if number < 2:
+            assert "tries again in" in (views.show(store, job).job.waits or "")
+    detail = views.show(store, job)
+    assert (detail.job.state, detail.job.error) == ("failed", "s0: error 2")
+    assert [attempt.error for attempt in detail.attempts] == ["error 0", "error 1", "error 2"]
+    assert claim(store, HOST, 9, 9) is None
+
+
+def test_lost_workers_count_only_once_they_had_started(store: Database) -> None:
+    job, _ = submit(store, "ann", submission(most_attempts=1))
+    assert leases.give_up(store, take(store, lasts_s=0.0).lease)
+    assert state(store, job) == "queued"
+    lease = take(store, lasts_s=0.0).lease
+    attempts.begin(store, lease, 1)
+    assert leases.give_up(store, lease)
+    assert state(store, job) == "failed"
+
+
+def test_retry_repeats_only_what_failed(store: Database, files: Artifacts, tmp_path: Path) -> None:
+    job, _ = submit(store, "ann", submission(most_attempts=1))
+    run_stage(store, files, tmp_path)
+    attempts.fail(store, take(store).lease, "no")
+    assert state(store, job) == "failed"
+    control.retry(store, job)
+    assert take(store).stage == "s1"
+    assert [stage.failures for stage in views.show(store, job).stages] == [0, 0]
+
+
+def test_pause_and_cancel_wait_for_the_one_who_runs_it(store: Database) -> None:
+    job, _ = submit(store, "ann", submission())
+    lease = take(store).lease
+    control.pause(store, job)
+    assert attempts.beat(store, lease, Progress()) == "pause"
+    assert [item.wanted for item in leases.of_host(store, "here")] == ["pause"]
+    attempts.interrupt(store, lease, "paused")
+    assert state(store, job) == "paused"
+    assert claim(store, HOST, 9, 9) is None
+    control.resume(store, job)
+    lease = take(store).lease
+    control.cancel(store, job)
+    control.cancel(store, job)
+    assert attempts.beat(store, lease, Progress()) == "cancel"
+    attempts.finish(store, lease, {})
+    assert state(store, job) == "cancelled"
+    assert kinds(store, job)[-1] == "cancelled"
+    control.retry(store, job)
+    assert take(store).stage == "s1"
+
+
+ACTIONS: dict[str, Callable[[Database, str], None]] = {
+    "cancel": control.cancel,
+    "pause": control.pause,
+    "resume": control.resume,
+    "retry": control.retry,
+}
+
+
+@pytest.mark.parametrize(
+    ("where", "refused"),
+    [
+        ("queued", {"resume", "retry"}),
+        ("running", {"resume", "retry"}),
+        ("paused", {"retry"}),
+        ("succeeded", {"cancel", "pause", "resume", "retry"}),
+        ("failed", {"cancel", "pause", "resume"}),
+        ("cancelled", {"pause", "resume"}),
+    ],
+)
+def test_what_may_be_asked_in_which_state(store: Database, where: str, refused: set[str]) -> None:
+    for action in ACTIONS:
+        job, _ = submit(store, "ann", submission(f"j-{action}", stages=1, most_attempts=1))
+        if where in ("running", "succeeded", "failed"):
+            lease = take(store, Host(name=action, cpu_slots=1)).lease
+            if where == "succeeded":
+                attempts.finish(store, lease, {})
+            elif where == "failed":
+                attempts.fail(store, lease, "x")
+        elif where == "paused":
+            control.pause(store, job)
+        elif where == "cancelled":
+            control.cancel(store, job)
+        assert state(store, job) == where
+        before = kinds(store, job)
+        if action in refused:
+            with pytest.raises(StateError, match=f"cannot {action} job {job}: it is {where}"):
+                ACTIONS[action](store, job)
+            assert kinds(store, job) == before
+        else:
+            ACTIONS[action](store, job)
+        control.prioritise(store, job, 7) if where == "queued" and action == "pause" else None
+    with pytest.raises(UnknownError, match="no job has the id 'nix'"):
+        ACTIONS["cancel"](store, "nix")
+
+
+def test_finished_stages_are_shared_by_their_inputs(
+    store: Database, files: Artifacts, tmp_path: Path
+) -> None:
+    executors.announce(store, HOST, 60)
+    first, second = (submit(store, "ann", submission("same"), key)[0] for key in ("a", "b"))
+    running = take(store)
+    # The second does not compute the same beside it.
+    assert claim(store, HOST, 9, 9) is None
+    assert views.show(store, second).job.waits == (
+        f"job {first} computes the same s0; its result will be shared"
+    )
+    digest = put(files, tmp_path)
+    attempts.finish(store, running.lease, {"out": digest})
+    assert advance.reuse(store) == 1
+    assert advance.reuse(store) == 0
+    stage = views.show(store, second).stages[0]
+    assert (stage.state, stage.files, stage.reused_from) == ("done", {"out": digest}, first)
+    run_stage(store, files, tmp_path)
+    assert advance.reuse(store) == 1
+    assert state(store, second) == "succeeded"
+    assert len(views.show(store, second).attempts) == 0
+    # A later one is done at once; another spec is not.
+    submit(store, "ann", submission("same"), "c")
+    other = submit(store, "ann", submission("other"), "d")[0]
+    assert advance.reuse(store) == 1
+    assert take(store).job == other
+
+
+def test_files_are_whole_hidden_until_named_and_swept(
+    store: Database, files: Artifacts, tmp_path: Path
+) -> None:
+    digest = put(files, tmp_path, "hello")
+    assert put(files, tmp_path, "hello") == digest
+    with files.open(digest) as file:
+        assert file.read() == b"hello"
+    files.copy(digest, tmp_path / "copy")
+    assert (tmp_path / "copy").read_text() == "hello"
+    orphan = files.root / "ab" / ("ab" * 32)
+    orphan.parent.mkdir(exist_ok=True)
+    orphan.write_text("never named")
+    with pytest.raises(UnknownError):
+        files.open("ab" * 32)
+    assert files.sweep() == 0
+    assert files.sweep(older_than_s=-60) == 1
+    assert not orphan.exists()
+    assert files.path(digest).exists()
+    for wrong in ("../../etc/passwd", "", "A" * 64, digest + "/", "é" * 64):
+        with pytest.raises(UnknownError):
+            files.open(wrong)
+        with pytest.raises(UnknownError):
+            files.hash_of(wrong)
+
+
+def test_assets_and_candidates(store: Database, files: Artifacts, tmp_path: Path) -> None:
+    job, _ = submit(store, "ann", submission())
+    digest = put(files, tmp_path)
+    kept = assets.register(store, "tables", digest, "epyc", {"rows": 3}, job)
+    assert assets.register(store, "tables", digest, "again", {}) == kept
+    (found,) = assets.assets(store, "tables")
+    assert (found.name, found.details, found.job) == ("epyc", {"rows": 3}, job)
+    assert assets.assets(store, "supernets") == []
+    with pytest.raises(UnknownError):
+        assets.register(store, "supernets", "0" * 64, "none", {})
+    assets.set_candidates(store, job, {"a": ({"stem": 8}, {"ms": 1.0}), "b": ({}, {})})
+    assets.set_candidates(store, job, {"a": ({"stem": 9}, {"ms": 2.0})})
+    listed = assets.candidates(store, job)
+    assert [(row.name, row.config) for row in listed] == [("a", {"stem": 9}), ("b", {})]
+
+
+def test_tokens_are_hashed_and_end(store: Database) -> None:
+    token = users.create_token(store, "ann", "laptop")
+    found = users.authenticate(store, token)
+    assert found is not None
+    assert found.name == "ann"
+    with store.read() as tx:
+        row: Any = tx.execute(text("SELECT * FROM tokens")).mappings().one()
+    assert token not in str(dict(row))
+    assert users.authenticate(store, users.create_token(store, "ann", lasts_s=-1)) is None
+    for wrong in ("", token + "x", "sp_", "\ud800"):
+        assert users.authenticate(store, wrong) is None
+    assert users.revoke(store, token)
+    assert not users.revoke(store, token)
+    assert users.authenticate(store, token) is None
+    with pytest.raises(UnknownError, match="'eve'"):
+        users.create_token(store, "eve")
+    with pytest.raises(UnknownError, match="'eve'"):
+        submit(store, "eve", submission())
+
+
+def test_ids_tell_nothing(store: Database) -> None:
+    ids = [submit(store, "ann", submission(f"j{n}"))[0] for n in range(20)]
+    numbers = [int(job, 16) for job in ids]
+    assert all(len(job) == 16 for job in ids)
+    steps = {b - a for a, b in itertools.pairwise(numbers)}
+    assert len(steps) == 19
