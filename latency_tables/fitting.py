@@ -19,7 +19,7 @@ from latency_tables.conformal import Bound, Source, bound
 from latency_tables.features import Floats
 from latency_tables.fit import fit
 from latency_tables.fitted import Fitted
-from latency_tables.grain import Grain
+from latency_tables.grain import Grain, aligned
 from latency_tables.groups import Group, grain_of
 from latency_tables.joint import ENDS, Layout
 from latency_tables.judge import HeldOut, judge
@@ -29,6 +29,7 @@ from supernet.arithmetic import encode, macs
 from supernet.shapes import Shape
 
 CHAIN_WEIGHT, NETWORK_WEIGHT = 2.0, 16.0  # they hold many pieces, and are what is predicted
+PLAINLY = 0.67  # networks overrule the rows on alignment where that leaves this share of the error
 LEAST_RATIO = 0.1  # a block predicted at nothing must not make an infinite bound
 PULL = 1.0  # towards the coefficients that rows and chains alone give
 
@@ -48,10 +49,11 @@ def current_fit(table: LatencyTable) -> Fitted:
 class _Fit:
     """One fit in the making."""
 
-    def __init__(self, table: LatencyTable) -> None:
+    def __init__(self, table: LatencyTable, grain: Grain | None = None) -> None:
         if not table.rows:
             raise TableError("a table without rows predicts nothing")
         self.table = table
+        self._given = grain
         self.groups = {name: Group.of(rows) for name, rows in table.by_geometry().items()}
         self.disturbed = self._mostly_flagged()
         kept = [r for r in table.networks if self.disturbed or not r.measurement.flags]
@@ -78,7 +80,25 @@ class _Fit:
 
     @cached_property
     def grain(self) -> Grain:
-        return grain_of(self.groups.values())
+        return self._given or self._heard(grain_of(self.groups.values()))
+
+    def _heard(self, grain: Grain) -> Grain:
+        """The rows' grain, unless networks show plainly that widths have to be aligned.
+
+        Blocks alone need not show it, since they are fed plain maps, and small ones pay for that
+        whatever their widths are.
+        """
+        networks = self._role("fit")
+        if grain.align > 1 or len(networks) < FEWEST:
+            return grain
+        errors = {g: _Fit(self.table, g)._off(networks) for g in (grain, *aligned(grain))}
+        best = min(errors, key=lambda g: errors[g])
+        return best if errors[best] < PLAINLY * errors[grain] else grain
+
+    def _off(self, networks: Sequence[NetworkRow]) -> float:
+        """Mean error of networks by rows, chains and a line."""
+        sums, measured = self._sums(networks, self._solve([])), _measured(networks)
+        return float(np.abs(calibrate(sums, measured)(sums) / measured - 1).mean())
 
     @cached_property
     def layout(self) -> Layout:

@@ -68,6 +68,13 @@ def search(error: Callable[[Grain], float], worth: float = 0.02) -> Grain:
     return best
 
 
+def aligned(grain: Grain) -> Iterator[Grain]:
+    """The same groups, with input channels that have to be aligned."""
+    for align in dict.fromkeys((4, max(4, grain.group))):
+        for narrow in dict.fromkeys((1, grain.group)):
+            yield replace(grain, align=align, narrow=narrow)
+
+
 def _neighbours(grain: Grain) -> Iterator[Grain]:
     """Group and alignment together: each alone may hide behind the other."""
     for group in (8, 16, 32):

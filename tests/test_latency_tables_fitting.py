@@ -203,3 +203,21 @@ def test_the_bound_covers_networks_drawn_as_those_that_judged() -> None:
         truth = [Device().network(c) * np.exp(0.02 * rng.standard_normal()) for c in configs]
         covered.append((np.array(truth) <= predictor.predict(encode(configs))[1]).mean())
     assert 0.94 <= np.mean(covered) < 0.995
+
+
+@pytest.mark.parametrize(
+    ("rows_say", "error", "heard"),
+    [(1, 0.05, True), (1, 0.08, False), (4, 0.05, False)],
+    ids=["plainly better", "a little better", "rows know"],
+)
+def test_networks_overrule_rows_on_alignment_only_where_that_is_plain(
+    rows_say: int, error: float, heard: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Grain(align=rows_say, narrow=8, group=8, batch=8)
+    better = replace(found, align=8, narrow=1)
+    monkeypatch.setattr(fitting, "grain_of", lambda groups: found)
+    monkeypatch.setattr(
+        fitting._Fit, "_off", lambda fit, networks: error if fit.grain == better else 0.1
+    )
+    fit = fitting._Fit(replace(table(), fitted=None))
+    assert fit.grain == (better if heard else found)
