@@ -125,9 +125,9 @@ def fits_made(monkeypatch: pytest.MonkeyPatch) -> list[LatencyTable]:
     made: list[LatencyTable] = []
     real = fitting._Fit
 
-    def counted(asked: LatencyTable) -> fitting._Fit:
-        made.append(asked)
-        return real(asked)
+    def counted(asked: LatencyTable, grain: Grain | None = None) -> fitting._Fit:
+        made.extend([asked] if grain is None else [])  # with a grain, a part of another fit
+        return real(asked, grain)
 
     monkeypatch.setattr(fitting, "_Fit", counted)
     return made
