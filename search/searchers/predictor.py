@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from search.basis import Basis
 from search.breeding import mutate
@@ -89,7 +90,9 @@ class Plugin:
         seeds = [key for key in self._pending if key not in memory.seen]
         keys, self._pending = seeds[:n], seeds[n:]
         if len(keys) < n and len(memory.seen) >= self._options.first and len(self._scored) > 1:
-            keys += self._promising(n - len(keys), keys)
+            # Small matrices: threads would cost more than they save, and change the last bits.
+            with threadpool_limits(1, user_api="blas"):
+                keys += self._promising(n - len(keys), keys)
         taken = memory.seen | dict.fromkeys(keys)
         keys += self._sampler.fresh(memory.rng, n - len(keys), taken)
         memory.add(keys)
