@@ -22,7 +22,7 @@ check: $(VENV)/installed
 bench-latency: $(VENV)/installed
 	$(BIN)/python -m benchmarks.latency $(TABLE) $(if $(QUICK),--quick)
 
-# all peers, ten seeds: hours; a killed run continues. QUICK=1: minutes
+# all peers, ten seeds: some 40 minutes; a killed run continues. QUICK=1: minutes
 bench-search: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[peers]"
 	$(BIN)/python -m benchmarks.search.pricing
