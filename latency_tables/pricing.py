@@ -128,9 +128,14 @@ class Pricer:
         """
         model = self.models.model(piece.shape.geometry)
         model.check(widths)
-        moving, cost = widths.astype(np.float64), np.full(len(widths), model.coefficients[0])
-        for index, link in enumerate(links(piece.shape)):
-            cost += model.link(index, *pair(link, moving))
+        cost = np.full(len(widths), model.coefficients[0])
+        if piece.number is None:
+            (link,) = links(piece.shape)
+            cost += model.link(0, *pair(link, widths.astype(np.float64)))
+            return cost
+        values = dict(zip(piece.columns, map(_places, widths.T), strict=True))
+        for index, (source, target) in enumerate(piece.pairs):
+            cost += _share(model, index, values[source], values[target])
         return cost
 
     @staticmethod
@@ -140,6 +145,16 @@ class Pricer:
             outside = (widths < model.low) | (widths > model.high)
             if outside.any():
                 model.check(widths[outside.any(axis=1)][:1])
+
+
+def _places(column: Rows) -> tuple[Rows, Rows]:
+    """Unique widths and each one's place among them, as `np.unique`, without sorting the column."""
+    found = np.zeros(int(column.max()) + 1, dtype=np.bool_)
+    found[column] = True
+    unique = np.flatnonzero(found)
+    place = np.empty(len(found), dtype=np.int64)
+    place[unique] = np.arange(len(unique))
+    return unique, place[column]
 
 
 def _share(

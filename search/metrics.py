@@ -21,7 +21,7 @@ from supernet.network import NetworkSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Macs:
-    """MACs of a network's configs."""
+    """MACs of a network's configs; a `search.terms.Walked` without a bit."""
 
     network: NetworkSpec
 
@@ -29,16 +29,40 @@ class Macs:
         """[n] of population rows [n, columns]."""
         return arithmetic.macs(self.network, rows)
 
+    def term(self, number: int, rows: Rows) -> tuple[Floats, Mask]:
+        """Share of a bottleneck, [n, 1]."""
+        return _plain(arithmetic.macs_share(self.network, rows, number))
+
+    def total(self, sums: Floats) -> Floats:
+        """The sum itself."""
+        return sums
+
+    def sum_at(self, cost: float) -> float:
+        """The cost itself."""
+        return cost
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Params:
-    """Params of a network's configs."""
+    """Params of a network's configs; a `search.terms.Walked` without a bit."""
 
     network: NetworkSpec
 
     def __call__(self, rows: Rows) -> Rows:
         """[n] of population rows [n, columns]."""
         return arithmetic.params(self.network, rows)
+
+    def term(self, number: int, rows: Rows) -> tuple[Floats, Mask]:
+        """Share of a bottleneck, [n, 1]."""
+        return _plain(arithmetic.params_share(self.network, rows, number))
+
+    def total(self, sums: Floats) -> Floats:
+        """The sum itself."""
+        return sums
+
+    def sum_at(self, cost: float) -> float:
+        """The cost itself."""
+        return cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,3 +130,8 @@ class Latency:
 
     def _model(self, piece: Piece) -> BlockModel:
         return self.predictor.blocks.model(piece.shape.geometry)
+
+
+def _plain(share: Rows) -> tuple[Floats, Mask]:
+    cost: Floats = share[:, None].astype(np.float64)
+    return cost, np.zeros(cost.shape, dtype=np.bool_)

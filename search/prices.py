@@ -10,7 +10,7 @@ import numpy as np
 
 from search.lattice import Index, Lattice
 from search.problem import Floats, Problem
-from search.terms import ROUNDING, Scope, Terms, scopes, tabulate
+from search.terms import ROUNDING, Scope, Terms, scopes, tabulate_all
 
 _CHUNK = 4096  # rows whose intermediate arrays stay in the cache
 
@@ -34,8 +34,7 @@ class Prices:
         self.problem = problem
         self.lattice = lattice or Lattice(problem.space)
         self.scopes = scopes(self.lattice)
-        found = {name: tabulate(m, self.lattice) for name, m in problem.metrics.items()}
-        self.terms = {name: terms for name, terms in found.items() if terms is not None}
+        self.terms = tabulate_all(problem.metrics, self.lattice)
 
     def costs(self, index: Index) -> dict[str, Floats]:
         """Every metric of every row, each [n]; as `Problem.costs` up to the last bits."""

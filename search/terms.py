@@ -8,6 +8,7 @@ Whether the terms then add up is checked on random rows. Knows nothing of limits
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -31,7 +32,10 @@ class Walked(Protocol):
     def __call__(self, rows: Rows) -> Floats: ...
 
     def term(self, number: int, rows: Rows) -> tuple[Floats, Mask]:
-        """Share of bottleneck `number` in rows and the bit handed on, [n, 2] by the bit coming."""
+        """Share of bottleneck `number` in rows and the bit handed on, [n, 2] by the bit coming.
+
+        Both [n, 1] where no bit matters.
+        """
 
     def total(self, sums: Floats) -> Floats:
         """From sums to the metric, rising."""
@@ -75,9 +79,25 @@ class Scope:
 
     def index(self, start: Index) -> Index:
         """Copies of row `start` [1, genes], one per cell, with its choices, [cells, genes]."""
-        rows = np.repeat(start, self.cells, axis=0)
-        rows[:, self.genes] = np.indices(self.sizes).reshape(len(self.sizes), -1).T
+        rows = np.broadcast_to(start, (self.cells, start.shape[1])).copy()
+        for gene, choices in zip(self.genes, self.choices(), strict=True):
+            rows[:, gene] = choices
         return rows
+
+    def rows(self, lattice: Lattice) -> Rows:
+        """Population rows of all cells, every other gene at its largest, [cells, columns]."""
+        start = lattice.largest()
+        if len(lattice.pairs):
+            return lattice.rows(self.index(start))
+        columns = lattice.rows(start)[0]
+        rows = np.broadcast_to(columns[:, None], (len(columns), self.cells)).copy()
+        for gene, choices in zip(self.genes, self.choices(), strict=True):
+            rows[lattice.space.columns == gene] = np.asarray(lattice.choices[gene])[choices]
+        return rows.T  # by columns, as terms read them
+
+    def choices(self) -> Index:
+        """The choice of every gene in every cell, [genes, cells]; by the first gene, rising."""
+        return np.indices(self.sizes).reshape(len(self.sizes), -1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,15 +160,33 @@ def tabulate(metric: Metric, lattice: Lattice) -> Terms | None:
         SearchError: see `scopes`.
         MissingShapeError: the space reaches beyond what a latency table measured.
     """
-    if isinstance(metric, Tabled):
-        shares = tuple(metric.shares(scope)[:, None] for scope in scopes(lattice))
-        return Terms(metric=metric, cost=shares, out=None)
-    terms = _ask(metric, lattice) if isinstance(metric, Walked) else _take_apart(metric, lattice)
+    return tabulate_all({"": metric}, lattice).get("")
+
+
+def tabulate_all(metrics: Mapping[str, Metric], lattice: Lattice) -> dict[str, Terms]:
+    """The terms of every metric that is a sum of such terms; errors as of `tabulate`."""
+    parts = scopes(lattice)
+    walked = {name: metric for name, metric in metrics.items() if isinstance(metric, Walked)}
+    asked = _ask(walked, lattice, parts)
     rng = np.random.default_rng(0)
-    index = np.concatenate([lattice.draw(rng, _PROBES, 1.0), lattice.smallest()])
+    probes = np.concatenate([lattice.draw(rng, _PROBES, 1.0), lattice.smallest()])
+    found = {}
+    for name, metric in metrics.items():
+        if isinstance(metric, Tabled):
+            shares = tuple(metric.shares(scope)[:, None] for scope in parts)
+            found[name] = Terms(metric=metric, cost=shares, out=None)
+            continue
+        terms = asked[name] if name in asked else _take_apart(metric, lattice)
+        if _adds_up(terms, lattice, parts, probes):
+            found[name] = terms
+    return found
+
+
+def _adds_up(terms: Terms, lattice: Lattice, parts: tuple[Scope, ...], index: Index) -> bool:
+    metric = terms.metric
     truth = np.asarray(metric(lattice.rows(index)), dtype=np.float64)
-    found = terms.total(sums(terms, scopes(lattice), index))
-    return terms if np.allclose(found, truth, rtol=ROUNDING, atol=0) else None
+    found = terms.total(sums(terms, parts, index))
+    return np.allclose(found, truth, rtol=ROUNDING, atol=0)
 
 
 def sums(terms: Terms, parts: tuple[Scope, ...], index: Index) -> Floats:
@@ -162,15 +200,26 @@ def sums(terms: Terms, parts: tuple[Scope, ...], index: Index) -> Floats:
     return total
 
 
-def _ask(metric: Walked, lattice: Lattice) -> Terms:
-    cost, out = [], []
-    for scope in scopes(lattice):
-        share, leaving = metric.term(scope.number, lattice.rows(scope.index(lattice.largest())))
-        cost.append(np.ascontiguousarray(share))
-        out.append(np.ascontiguousarray(leaving))
-    if all((share[:, 0] == share[:, 1]).all() for share in cost):
-        alone = tuple(share[:, :1].copy() for share in cost)
-        return Terms(metric=metric, cost=alone, out=None)
+def _ask(
+    metrics: Mapping[str, Walked], lattice: Lattice, parts: tuple[Scope, ...]
+) -> dict[str, Terms]:
+    """The terms that metrics give of themselves; bottleneck by bottleneck, to keep memory small."""
+    cost: dict[str, list[Floats]] = {name: [] for name in metrics}
+    out: dict[str, list[Mask]] = {name: [] for name in metrics}
+    for scope in parts if metrics else ():
+        rows = scope.rows(lattice)
+        for name, metric in metrics.items():
+            share, leaving = metric.term(scope.number, rows)
+            cost[name].append(np.ascontiguousarray(share))
+            out[name].append(np.ascontiguousarray(leaving))
+    return {
+        name: _terms(metric, cost[name], out[name]) for name, metric in metrics.items()
+    }
+
+
+def _terms(metric: Walked, cost: list[Floats], out: list[Mask]) -> Terms:
+    if all((share[:, 0] == share[:, -1]).all() for share in cost):
+        return Terms(metric=metric, cost=tuple(share[:, :1].copy() for share in cost), out=None)
     return Terms(metric=metric, cost=tuple(cost), out=tuple(out))
 
 

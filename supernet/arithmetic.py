@@ -7,7 +7,7 @@ A population is an integer array [n, 1 + stages + 2 * bottlenecks] as `encode` w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -38,26 +38,44 @@ def decode(network: NetworkSpec, row: Sequence[int] | Rows) -> ChannelConfig:
 
 def macs(network: NetworkSpec, rows: Rows) -> Rows:
     """MACs of each row, [n]."""
-    stem = StemShape(network.stem, network.resolution, network.channels, 1)
-    total: Rows = rows[:, 0] * stem.macs
-    sizes = network.sizes()
-    for stage, index, cin, w1, w2, cout in _blocks(network, rows):
-        area, out = sizes[stage + (index > 0)] ** 2, sizes[stage + 1] ** 2
-        total += area * cin * w1 + out * (9 * w1 * w2 + w2 * cout)
-        if index == 0:
-            total += out * cin * cout
-    return total + rows[:, len(network.depths)] * network.classes
+    return _sum(macs_share, network, rows)
 
 
 def params(network: NetworkSpec, rows: Rows) -> Rows:
     """Params of each row, [n]."""
-    kernel = StemShape(network.stem, network.resolution, network.channels, 1).kernel
-    total: Rows = rows[:, 0] * (kernel**2 * network.channels + 2)
-    for _, index, cin, w1, w2, cout in _blocks(network, rows):
-        total += cin * w1 + 9 * w1 * w2 + w2 * cout + 2 * (w1 + w2 + cout * (w1 > 0))
-        if index == 0:
-            total += cin * cout + 2 * cout
-    return total + (rows[:, len(network.depths)] + 1) * network.classes
+    return _sum(params_share, network, rows)
+
+
+def macs_share(network: NetworkSpec, rows: Rows, number: int) -> Rows:
+    """MACs of bottleneck `number` in each row, [n].
+
+    The first bears the stem as well, the last stage's first the head.
+    """
+    stage, index, cin, w1, w2, cout = _block(network, rows, number)
+    area, out = network.sizes()[stage + (index > 0)] ** 2, network.sizes()[stage + 1] ** 2
+    total: Rows = area * cin * w1 + out * (9 * w1 * w2 + w2 * cout)
+    if index == 0:
+        total = total + out * cin * cout
+    if number == 0:
+        stem = StemShape(network.stem, network.resolution, network.channels, 1)
+        total = total + rows[:, 0] * stem.macs
+    if (stage, index) == (len(network.depths) - 1, 0):
+        total = total + rows[:, len(network.depths)] * network.classes
+    return total
+
+
+def params_share(network: NetworkSpec, rows: Rows, number: int) -> Rows:
+    """Params of bottleneck `number` in each row, [n]; stem and head as in `macs_share`."""
+    stage, index, cin, w1, w2, cout = _block(network, rows, number)
+    total: Rows = cin * w1 + 9 * w1 * w2 + w2 * cout + 2 * (w1 + w2 + cout * (w1 > 0))
+    if index == 0:
+        total = total + cin * cout + 2 * cout
+    if number == 0:
+        kernel = StemShape(network.stem, network.resolution, network.channels, 1).kernel
+        total = total + rows[:, 0] * (kernel**2 * network.channels + 2)
+    if (stage, index) == (len(network.depths) - 1, 0):
+        total = total + (rows[:, len(network.depths)] + 1) * network.classes
+    return total
 
 
 def count(network: NetworkSpec, config: ChannelConfig) -> tuple[int, int]:
@@ -71,12 +89,20 @@ def count(network: NetworkSpec, config: ChannelConfig) -> tuple[int, int]:
     return int(macs(network, rows)[0]), int(params(network, rows)[0])
 
 
-def _blocks(network: NetworkSpec, rows: Rows) -> list[tuple[int, int, Rows, Rows, Rows, Rows]]:
-    """Per bottleneck: stage, index, and the columns cin, w1, w2, cout."""
-    first = 1 + len(network.depths)
-    blocks = []
-    for number, (stage, index) in enumerate(network.positions()):
-        cin = rows[:, stage] if index == 0 else rows[:, stage + 1]
-        w1, w2 = rows[:, first + 2 * number], rows[:, first + 2 * number + 1]
-        blocks.append((stage, index, cin, w1, w2, rows[:, stage + 1]))
-    return blocks
+def _sum(
+    share: Callable[[NetworkSpec, Rows, int], Rows], network: NetworkSpec, rows: Rows
+) -> Rows:
+    total = share(network, rows, 0)
+    for number in range(1, sum(network.depths)):
+        total = total + share(network, rows, number)
+    return total
+
+
+def _block(
+    network: NetworkSpec, rows: Rows, number: int
+) -> tuple[int, int, Rows, Rows, Rows, Rows]:
+    """Of one bottleneck: stage, index, and the columns cin, w1, w2, cout."""
+    stage, index = list(network.positions())[number]
+    first = 1 + len(network.depths) + 2 * number
+    cin = rows[:, stage] if index == 0 else rows[:, stage + 1]
+    return stage, index, cin, rows[:, first], rows[:, first + 1], rows[:, stage + 1]

@@ -105,13 +105,15 @@ def _layer(
 ) -> tuple[Layer, Index]:
     """The edges from the states with these codes, and the codes of the states they reach."""
     width, kinds = np.divmod(codes, 1 << len(bits))
-    index = scope.index(lattice.smallest())
-    cells = np.flatnonzero((lattice.canonical(index) == index).all(axis=1))
+    choices, cells = scope.choices(), np.arange(scope.cells)
+    if len(lattice.pairs):
+        index = scope.index(lattice.smallest())
+        cells = np.flatnonzero((lattice.canonical(index) == index).all(axis=1))
     # The first bottleneck of all has one source, whatever the stem; others begin at a width.
-    before = index[cells, scope.genes[0]] if scope.known else np.zeros_like(cells)
-    source, at = np.nonzero(width[:, None] == before)
+    before = choices[0][cells] if scope.known else np.zeros_like(cells)
+    source, at = _equal(width, before)
     cell = cells[at]
-    code, shares = index[cell, scope.genes[scope.after]], {}
+    code, shares = choices[scope.after][cell], {}
     for name, found in terms.items():
         if found.out is None:
             shares[name] = found.cost[scope.number][cell, 0]
@@ -120,7 +122,8 @@ def _layer(
         shares[name] = found.cost[scope.number][cell, bit]
         code = 2 * code + found.out[scope.number][cell, bit]
     reached, target = np.unique(code, return_inverse=True)
-    back = np.argsort(target, kind="stable")
+    # Few states: small integers are sorted by counting.
+    back = np.argsort(target.astype(np.min_scalar_type(len(reached))), kind="stable")
     layer = Layer(
         source=source,
         target=target,
@@ -131,3 +134,12 @@ def _layer(
         shares=shares,
     )
     return layer, reached
+
+
+def _equal(wanted: Index, among: Index) -> tuple[Index, Index]:
+    """Every pair of places where `wanted` equals the sorted `among`, by the first."""
+    low = np.searchsorted(among, wanted, side="left")
+    counts = np.searchsorted(among, wanted, side="right") - low
+    source = np.repeat(np.arange(len(wanted)), counts)
+    shift = np.repeat(low - (np.cumsum(counts) - counts), counts)
+    return source, np.arange(len(source)) + shift

@@ -88,6 +88,7 @@ class Solver:
         self.problem, self.most = problem, most
         self.prices = prices or Prices(problem)
         self.lattice, self.terms = self.prices.lattice, self.prices.terms
+        self._least: dict[str, tuple[float, Index]] = {}
         for constraint in problem.constraints:
             self.require(constraint.metric)
 
@@ -170,9 +171,11 @@ class Solver:
     def reachable(self, metric: str) -> tuple[float, Index]:
         """The smallest cost of any config, limits aside, and its index row [1, genes]."""
         self.require(metric)
-        _, path = self.chain.best([-layer.shares[metric] for layer in self.chain.layers])
-        row = self.chain.row(path)
-        return _one(self.problem.metrics[metric], self.lattice.rows(row)), row
+        if metric not in self._least:
+            _, path = self.chain.best([-layer.shares[metric] for layer in self.chain.layers])
+            row = self.chain.row(path)
+            self._least[metric] = _one(self.problem.metrics[metric], self.lattice.rows(row)), row
+        return self._least[metric]
 
     def _gain(self, accuracy: Metric) -> list[Floats]:
         terms = tabulate(accuracy, self.lattice)
