@@ -5,12 +5,13 @@ Its JSON form is exact: a searcher restored from it draws the same numbers as on
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from search.lattice import Index, Key, Lattice
+from supernet.config import ChannelConfig
 
 
 class Memory:
@@ -34,6 +35,11 @@ class Memory:
     def add(self, keys: Iterable[Key]) -> None:
         """Marks configs as used."""
         self.seen.update(dict.fromkeys(keys))
+
+    def told(self, configs: Sequence[ChannelConfig]) -> None:
+        """Marks those that lie in the space as used."""
+        inside = [config for config in configs if config in self._lattice.space]
+        self.add(self._lattice.keys(self._lattice.index(inside)))
 
     def state(self) -> dict[str, Any]:
         """JSON-able and complete."""

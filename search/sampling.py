@@ -8,7 +8,7 @@ limits is the same walk, from a feasible row towards the largest net.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from search.exact.accuracy import Additive
 from search.exact.solve import Solver
 from search.feasibility import LISTED, anchor, check
 from search.lattice import Index, Key, Lattice, Mask, is_small
+from search.memory import Memory
 from search.prices import Prices
 from search.problem import Problem, SearchError
 from supernet.arithmetic import Rows
@@ -109,6 +110,15 @@ class Sampler:
         if len(found) < n:
             self._complete(rng, n, seen, found)
         return list(found)[:n]
+
+    def fill(
+        self, memory: Memory, keys: Sequence[Key], n: int, near: float = 0.5
+    ) -> Sequence[ChannelConfig]:
+        """Configs of `keys`, filled up to `n` with fresh ones; the memory has them all then."""
+        taken = memory.seen | dict.fromkeys(keys)
+        keys = [*keys, *self.fresh(memory.rng, n - len(keys), taken, near)]
+        memory.add(keys)
+        return self.lattice.configs(self.lattice.unkey(keys))
 
     def _complete(
         self, rng: np.random.Generator, n: int, seen: Collection[Key], found: dict[Key, None]

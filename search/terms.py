@@ -212,9 +212,7 @@ def _ask(
             share, leaving = metric.term(scope.number, rows)
             cost[name].append(np.ascontiguousarray(share))
             out[name].append(np.ascontiguousarray(leaving))
-    return {
-        name: _terms(metric, cost[name], out[name]) for name, metric in metrics.items()
-    }
+    return {name: _terms(metric, cost[name], out[name]) for name, metric in metrics.items()}
 
 
 def _terms(metric: Walked, cost: list[Floats], out: list[Mask]) -> Terms:

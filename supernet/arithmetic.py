@@ -89,9 +89,7 @@ def count(network: NetworkSpec, config: ChannelConfig) -> tuple[int, int]:
     return int(macs(network, rows)[0]), int(params(network, rows)[0])
 
 
-def _sum(
-    share: Callable[[NetworkSpec, Rows, int], Rows], network: NetworkSpec, rows: Rows
-) -> Rows:
+def _sum(share: Callable[[NetworkSpec, Rows, int], Rows], network: NetworkSpec, rows: Rows) -> Rows:
     total = share(network, rows, 0)
     for number in range(1, sum(network.depths)):
         total = total + share(network, rows, number)

@@ -67,13 +67,10 @@ class Plugin:
     def ask(self, n: int) -> Sequence[ChannelConfig]:
         if self._sampler.anchor is None:
             return []
-        memory, lattice, keys = self._memory, self._sampler.lattice, list[Key]()
+        memory, keys = self._memory, list[Key]()
         if self._given is not None or len(self._scored) >= self._options.first:
             self._propose(n, keys)
-        taken = memory.seen | dict.fromkeys(keys)
-        keys += self._sampler.fresh(memory.rng, n - len(keys), taken)
-        memory.add(keys)
-        return lattice.configs(lattice.unkey(keys))
+        return self._sampler.fill(memory, keys, n)
 
     def tell(self, candidates: Sequence[Candidate]) -> None:
         lattice = self._sampler.lattice

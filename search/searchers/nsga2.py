@@ -76,15 +76,12 @@ class Plugin:
     def ask(self, n: int) -> Sequence[ChannelConfig]:
         if self._sampler.anchor is None:
             return []
-        memory, lattice = self._memory, self._sampler.lattice
+        memory = self._memory
         seeds = [key for key in self._pending if key not in memory.seen]
         keys, self._pending = seeds[:n], seeds[n:]
         if self._population and len(memory.seen) >= self._options.population:
             self._breed(n, keys)
-        taken = memory.seen | dict.fromkeys(keys)
-        keys += self._sampler.fresh(memory.rng, n - len(keys), taken)
-        memory.add(keys)
-        return lattice.configs(lattice.unkey(keys))
+        return self._sampler.fill(memory, keys, n)
 
     def tell(self, candidates: Sequence[Candidate]) -> None:
         lattice = self._sampler.lattice

@@ -86,17 +86,14 @@ class Plugin:
     def ask(self, n: int) -> Sequence[ChannelConfig]:
         if self._sampler.anchor is None:
             return []
-        memory, lattice = self._memory, self._sampler.lattice
+        memory = self._memory
         seeds = [key for key in self._pending if key not in memory.seen]
         keys, self._pending = seeds[:n], seeds[n:]
         if len(keys) < n and len(memory.seen) >= self._options.first and len(self._scored) > 1:
             # Small matrices: threads would cost more than they save, and change the last bits.
             with threadpool_limits(1, user_api="blas"):
                 keys += self._promising(n - len(keys), keys)
-        taken = memory.seen | dict.fromkeys(keys)
-        keys += self._sampler.fresh(memory.rng, n - len(keys), taken)
-        memory.add(keys)
-        return lattice.configs(lattice.unkey(keys))
+        return self._sampler.fill(memory, keys, n)
 
     def tell(self, candidates: Sequence[Candidate]) -> None:
         lattice = self._sampler.lattice

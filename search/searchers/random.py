@@ -40,15 +40,10 @@ class Plugin:
         self._memory = Memory(self._sampler.lattice, seed)
 
     def ask(self, n: int) -> Sequence[ChannelConfig]:
-        memory, lattice = self._memory, self._sampler.lattice
-        keys = self._sampler.fresh(memory.rng, n, memory.seen, self._options.near)
-        memory.add(keys)
-        return lattice.configs(lattice.unkey(keys))
+        return self._sampler.fill(self._memory, [], n, self._options.near)
 
     def tell(self, candidates: Sequence[Candidate]) -> None:
-        lattice = self._sampler.lattice
-        inside = [c.config for c in candidates if c.config in lattice.space]
-        self._memory.add(lattice.keys(lattice.index(inside)))
+        self._memory.told([candidate.config for candidate in candidates])
 
     def state(self) -> dict[str, Any]:
         return self._memory.state()

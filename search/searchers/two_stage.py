@@ -64,21 +64,16 @@ class Plugin:
     def ask(self, n: int) -> Sequence[ChannelConfig]:
         if self._sampler.anchor is None:
             return []
-        memory, lattice = self._memory, self._sampler.lattice
+        memory = self._memory
         self._pool = [key for key in self._pool if key not in memory.seen]
         if len(self._pool) < n and not self._dry:
             self._pool = self._fastest(max(self._options.pool, n))
             self._dry = len(self._pool) < n
         keys, self._pool = self._pool[:n], self._pool[n:]
-        taken = memory.seen | dict.fromkeys(keys)
-        keys += self._sampler.fresh(memory.rng, n - len(keys), taken)
-        memory.add(keys)
-        return lattice.configs(lattice.unkey(keys))
+        return self._sampler.fill(memory, keys, n)
 
     def tell(self, candidates: Sequence[Candidate]) -> None:
-        lattice = self._sampler.lattice
-        inside = [c.config for c in candidates if c.config in lattice.space]
-        self._memory.add(lattice.keys(lattice.index(inside)))
+        self._memory.told([candidate.config for candidate in candidates])
 
     def state(self) -> dict[str, Any]:
         return {

@@ -59,15 +59,10 @@ class Plugin:
             self._pending = list(dict.fromkeys([*self._pending, *drawn]))
         pending = [key for key in self._pending if key not in memory.seen]
         keys, self._pending = pending[:n], pending[n:]
-        taken = memory.seen | dict.fromkeys(keys)
-        keys += self._sampler.fresh(memory.rng, n - len(keys), taken)
-        memory.add(keys)
-        return lattice.configs(lattice.unkey(keys))
+        return self._sampler.fill(memory, keys, n)
 
     def tell(self, candidates: Sequence[Candidate]) -> None:
-        lattice = self._sampler.lattice
-        inside = [c.config for c in candidates if c.config in lattice.space]
-        self._memory.add(lattice.keys(lattice.index(inside)))
+        self._memory.told([candidate.config for candidate in candidates])
 
     def state(self) -> dict[str, Any]:
         return {
