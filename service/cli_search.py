@@ -122,6 +122,30 @@ def compare(folder: Folder, other: Folder, metric: Metric = None, json_: Json = 
 
 
 @app.command()
+def exact(
+    job: Annotated[Path, typer.Argument(help="Job file (YAML); see configs/.")],
+    runs: Annotated[Path, typer.Option(help="Folder that holds run folders.")] = Path("runs"),
+    front: Annotated[
+        str | None, typer.Option(help="Also the proved front against this cost, e.g. latency_ms.")
+    ] = None,
+    step: Annotated[
+        float, typer.Option(help="Relative distance between points of the front; 0: all of it.")
+    ] = 0.02,
+    json_: Json = False,
+) -> None:
+    """The proved optimum of a job's search (run first if need be), and the gap of what it found."""
+    from service.cli import job_folder
+    from service.exact_view import describe, render
+
+    done, _ = job_folder(job, runs, "search")
+    found = describe(done.problem(), done.history(), done.spec.search.objective, front, step)
+    if json_:
+        typer.echo(json.dumps(found))
+    else:
+        out.print(render(found))
+
+
+@app.command()
 def searchers(json_: Json = False) -> None:
     """Names, one line and options of all searchers."""
     from search.searcher import describe, names
