@@ -35,5 +35,24 @@ class Logs:
         data = b"".join(part.read_bytes() for part in parts if part.exists())
         return (data if last is None else data[-last:]).decode(errors="replace")
 
+    def part(self, attempt: str, at: int, most: int, last: int) -> tuple[str, int]:
+        """Text of the newest part from byte `at` on, in whole lines where they fit, and its end.
+
+        Args:
+            at: below 0: `last` bytes before the end. After a trim it begins again.
+            most: bytes at once.
+        """
+        path = self.path(attempt)
+        size = path.stat().st_size if path.exists() else 0
+        start = max(0, size - last) if at < 0 else (at if at <= size else 0)
+        if start == size:
+            return "", start
+        with path.open("rb") as file:
+            file.seek(start)
+            data = file.read(most)
+        if (end := data.rfind(b"\n") + 1) > 0:
+            data = data[:end]
+        return data.decode(errors="replace"), start + len(data)
+
     def _older(self, attempt: str) -> Path:
         return self.root / f"{attempt}.log.1"

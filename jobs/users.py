@@ -10,12 +10,15 @@ import secrets
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from jobs import schema
 from jobs.clock import now
 from jobs.database import Database
 from jobs.errors import SubmissionError, UnknownError
 
+SESSION = "browser session"
+"""Label of tokens that are browsers' cookies."""
 _PREFIX = "sp_"  # so that scanners for leaked secrets can find one
 
 
@@ -48,6 +51,16 @@ def ensure(database: Database, name: str, most_running: int = 4, most_open: int 
     return User(name=name, **caps)
 
 
+def ensure_exists(database: Database, name: str) -> None:
+    """Creates the user where there is none; caps of one there is stay as they are."""
+    with database.read() as tx:
+        found = tx.execute(
+            select(schema.users.c.number).where(schema.users.c.name == name)
+        ).scalar()
+    if found is None:
+        ensure(database, name)
+
+
 def number_of(tx: Connection, name: str) -> int:
     """A user's row.
 
@@ -70,17 +83,40 @@ def create_token(
         lasts_s: seconds until it is refused; for ever if not given.
     """
     token = _PREFIX + secrets.token_urlsafe(32)
-    with database.write() as tx:
-        tx.execute(
-            insert(schema.tokens).values(
-                user=number_of(tx, user),
-                label=label[:100],
-                digest=_digest(token),
-                created_at=now(),
-                expires_at=None if lasts_s is None else now() + lasts_s,
-            )
-        )
+    add_token(database, user, token, label, lasts_s)
     return token
+
+
+def add_token(
+    database: Database, user: str, token: str, label: str = "", lasts_s: float | None = None
+) -> None:
+    """Lets a token in that was made elsewhere; known before, it stays as it is.
+
+    Raises:
+        UnknownError: no such user.
+    """
+    insert_ = sqlite.insert if database.sqlite else postgresql.insert
+    with database.write() as tx:
+        row = insert_(schema.tokens).values(
+            user=number_of(tx, user),
+            label=label[:100],
+            digest=_digest(token),
+            created_at=now(),
+            expires_at=None if lasts_s is None else now() + lasts_s,
+        )
+        tx.execute(row.on_conflict_do_nothing(index_elements=["digest"]))
+
+
+def any_token(database: Database) -> bool:
+    """Whether any token is valid that is no browser session."""
+    tokens = schema.tokens
+    query = (
+        select(tokens.c.number)
+        .where(tokens.c.revoked_at.is_(None), tokens.c.label != SESSION)
+        .where(or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > now()))
+    )
+    with database.read() as tx:
+        return tx.execute(query.limit(1)).first() is not None
 
 
 def authenticate(database: Database, token: str) -> User | None:

@@ -7,9 +7,10 @@ import binascii
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from jobs import schema, waiting
+from jobs.clock import now
 from jobs.database import AnyRow, AnySelect, Database
 from jobs.errors import SubmissionError, UnknownError
 from jobs.states import ENDED, OPEN, JobState, Wanted
@@ -89,6 +90,36 @@ class Page:
     cursor: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileView:
+    """A file that a finished stage made; `artifact` is its opaque id."""
+
+    stage: str
+    name: str
+    artifact: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far the attempt is that runs now."""
+
+    attempt: str
+    stage: str
+    done: int
+    total: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What the store holds: jobs by state, seconds the oldest has queued, hosts that take work."""
+
+    jobs: dict[str, int]
+    oldest_queued_s: float
+    executors: int
+
+
 def page(
     database: Database,
     *,
@@ -152,6 +183,81 @@ def show(database: Database, job_id: str) -> JobDetail:
             spec=row.spec,
             stages=[StageView(**stage._mapping) for stage in tx.execute(ordered)],
             attempts=[AttemptView(**attempt._mapping) for attempt in tx.execute(tried)],
+        )
+
+
+def view(database: Database, job_id: str) -> JobView:
+    """One job as a list shows it.
+
+    Raises:
+        UnknownError: no such job.
+    """
+    with database.read() as tx:
+        row = tx.execute(_query().where(schema.jobs.c.id == job_id)).first()
+        if row is None:
+            raise UnknownError(f"no job has the id {job_id!r:.60}")
+        return _views(tx, [row])[0]
+
+
+def progress(database: Database, job_id: str) -> Progress | None:
+    """How far the running attempt is; None while none runs."""
+    jobs, stages, attempts = schema.jobs, schema.stages, schema.attempts
+    query = (
+        select(
+            attempts.c.id.label("attempt"),
+            stages.c.name.label("stage"),
+            *attempts.c["done", "total", "note"],
+        )
+        .join(jobs, jobs.c.number == attempts.c.job)
+        .join(stages, stages.c.number == attempts.c.stage)
+        .where(jobs.c.id == job_id, attempts.c.finished_at.is_(None))
+        .order_by(attempts.c.number.desc())
+        .limit(1)
+    )
+    with database.read() as tx:
+        row = tx.execute(query).first()
+    return None if row is None else Progress(**row._mapping)
+
+
+def files(database: Database, job_id: str) -> list[FileView]:
+    """What a job's finished stages made, in order.
+
+    Raises:
+        UnknownError: no such job.
+    """
+    jobs, stages, artifacts = schema.jobs, schema.stages, schema.artifacts
+    with database.read() as tx:
+        number = tx.execute(select(jobs.c.number).where(jobs.c.id == job_id)).scalar()
+        if number is None:
+            raise UnknownError(f"no job has the id {job_id!r:.60}")
+        query = select(stages.c.name, stages.c.files).where(stages.c.job == number)
+        made = [
+            (stage.name, name, digest)
+            for stage in tx.execute(query.order_by(stages.c.position))
+            for name, digest in sorted((stage.files or {}).items())
+        ]
+        wanted = {digest for _, _, digest in made}
+        found = select(*artifacts.c["hash", "id", "size"]).where(artifacts.c.hash.in_(wanted))
+        known = {row.hash: row for row in tx.execute(found)}
+    return [
+        FileView(stage=stage, name=name, artifact=known[digest].id, bytes=known[digest].size)
+        for stage, name, digest in made
+    ]
+
+
+def counts(database: Database) -> Counts:
+    """For dashboards: cheap, whatever the store holds."""
+    jobs, executors = schema.jobs, schema.executors
+    with database.read() as tx:
+        by_state = select(jobs.c.state, func.count()).group_by(jobs.c.state)
+        found = {state: int(count) for state, count in tx.execute(by_state)}
+        oldest = select(now() - func.min(jobs.c.created_at)).where(jobs.c.state == "queued")
+        waits = tx.execute(oldest).scalar()
+        alive = select(func.count()).where(executors.c.expires_at > now())
+        return Counts(
+            jobs={state: found.get(state, 0) for state in (*OPEN, *ENDED)},
+            oldest_queued_s=float(waits or 0.0),
+            executors=int(tx.execute(alive).scalar_one()),
         )
 
 

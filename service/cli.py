@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service import cli_engine, cli_search, cli_supernet, cli_table
+from service import cli_engine, cli_search, cli_serve, cli_supernet, cli_table
 from service.console import err, out, say
 
 app = typer.Typer(
@@ -28,6 +28,8 @@ app.add_typer(cli_table.app, name="table")
 app.add_typer(cli_supernet.app, name="supernet")
 app.add_typer(cli_engine.app, name="engine")
 app.add_typer(cli_search.app, name="search")
+app.command()(cli_serve.serve)
+app.add_typer(cli_serve.token_app, name="token")
 
 JobFile = Annotated[Path, typer.Argument(help="Job file (YAML); see configs/.")]
 Runs = Annotated[Path, typer.Option(help="Folder that holds run folders.")]

@@ -25,7 +25,13 @@ LONGEST = 300  # characters of a value or reason that an error repeats
 
 
 class SpecError(ValueError):
-    """A job that cannot be understood; the message names field, value and valid choices."""
+    """A job that cannot be understood; the message names field, value and valid choices.
+
+    Attributes:
+        field: the first field that is wrong, as `limits.macs`; None where it is the whole.
+    """
+
+    field: str | None = None
 
 
 def closed(kind: type) -> BeforeValidator:
@@ -246,11 +252,23 @@ def parse(text: str, source: str = "job") -> JobSpec:
     except ValueError as error:
         reason = _short(str(error))
         raise SpecError(f"{source}: not a YAML document of plain values: {reason}") from None
+    return from_data(data, source)
+
+
+def from_data(data: object, source: str = "job") -> JobSpec:
+    """Reads a job from plain values, as JSON or YAML holds them.
+
+    Raises:
+        SpecError: see the module.
+    """
     try:
         # Strict JSON mode: "8" is no number, yet a list is a tuple.
         return JobSpec.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        raise SpecError(f"{source}: {_first(error)}") from None
+        wrong = SpecError(f"{source}: {_first(error)}")
+        place = error.errors(include_url=False)[0]["loc"]
+        wrong.field = _short(".".join(str(part) for part in place)) or None
+        raise wrong from None
 
 
 def load(path: Path) -> JobSpec:

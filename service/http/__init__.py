@@ -1,0 +1,1 @@
+"""The HTTP API; see `service.http.app`."""

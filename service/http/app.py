@@ -1,0 +1,45 @@
+"""`create_app`: the server's ASGI application. Knows no jobs: routes do, one file each."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import threading
+
+from fastapi import FastAPI
+
+from service.http import errors, routes
+from service.http.context import Context
+from service.http.metrics import Measured, Metrics
+from service.http.security import Guard
+from service.http.sessions import OneTimeCodes
+from service.http.settings import ServerSettings
+from service.instance import Instance
+from service.version import VERSION
+
+
+def create_app(instance: Instance, settings: ServerSettings | None = None) -> FastAPI:
+    """The application over an opened instance; starts nothing."""
+    settings = settings or ServerSettings()
+    app = FastAPI(
+        title="stairprune",
+        version=VERSION,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    metrics = Metrics(instance.database)
+    app.state.context = Context(
+        instance=instance,
+        settings=settings,
+        codes=OneTimeCodes(),
+        metrics=metrics,
+        streams=threading.BoundedSemaphore(settings.most_streams),
+    )
+    for module in sorted(pkgutil.iter_modules(routes.__path__), key=lambda found: found.name):
+        app.include_router(importlib.import_module(f"{routes.__name__}.{module.name}").router)
+    errors.install(app)
+    # The last one added is the outermost.
+    app.add_middleware(Measured, metrics=metrics)
+    app.add_middleware(Guard, database=instance.database, settings=settings)
+    return app

@@ -1,0 +1,46 @@
+"""What routes are given: the instance, the settings, and who asks."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from jobs.users import User
+from service.http.metrics import Metrics
+from service.http.sessions import OneTimeCodes
+from service.http.settings import ServerSettings
+from service.instance import Instance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """One server.
+
+    Attributes:
+        closing: set when the server ends; streams end then.
+        streams: places for event and log streams.
+    """
+
+    instance: Instance
+    settings: ServerSettings
+    codes: OneTimeCodes
+    metrics: Metrics
+    closing: threading.Event = field(default_factory=threading.Event)
+    streams: threading.BoundedSemaphore
+
+
+def _context(request: Request) -> Context:
+    found: Context = request.app.state.context
+    return found
+
+
+def _user(request: Request) -> User:
+    found: User = request.state.user
+    return found
+
+
+Server = Annotated[Context, Depends(_context)]
+Asking = Annotated[User, Depends(_user)]

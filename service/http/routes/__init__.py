@@ -1,0 +1,1 @@
+"""One router per file, found by walking this folder."""

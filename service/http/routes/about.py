@@ -1,0 +1,47 @@
+"""The server itself: health, who asks, presets, the schema of a job, metrics."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+
+from service.http.context import Asking, Server
+from service.presets import presets
+from service.spec import JobSpec
+from service.version import VERSION
+
+router = APIRouter(prefix="/api/v1", tags=["server"])
+
+
+@router.get("/health")
+def health() -> dict[str, str]:
+    """Whether the server answers; needs no token."""
+    return {"status": "ok", "version": VERSION}
+
+
+@router.get("/me")
+def me(user: Asking) -> dict[str, Any]:
+    """The user of the token."""
+    return asdict(user)
+
+
+@router.get("/presets")
+def all_presets() -> list[dict[str, Any]]:
+    """The shipped jobs."""
+    return [asdict(preset) for preset in presets()]
+
+
+@router.get("/schema")
+def schema() -> dict[str, Any]:
+    """JSON schema of a job's spec."""
+    return JobSpec.model_json_schema()
+
+
+@router.get("/metrics", response_class=Response)
+def metrics(server: Server) -> Response:
+    """Figures in Prometheus' text format."""
+    return Response(server.metrics.text(), media_type=CONTENT_TYPE_LATEST)
