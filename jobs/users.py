@@ -54,10 +54,9 @@ def ensure(database: Database, name: str, most_running: int = 4, most_open: int 
 def ensure_exists(database: Database, name: str) -> None:
     """Creates the user where there is none; caps of one there is stay as they are."""
     with database.read() as tx:
-        found = tx.execute(
-            select(schema.users.c.number).where(schema.users.c.name == name)
-        ).scalar()
-    if found is None:
+        query = select(schema.users.c.number).where(schema.users.c.name == name)
+        known = tx.execute(query).scalar() is not None
+    if not known:
         ensure(database, name)
 
 

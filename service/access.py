@@ -67,7 +67,7 @@ def _read(path: Path) -> str:
         raise ServeError(f"--token-file {path}: cannot be read: {error}") from None
     if not (32 <= len(token) <= 200 and token.isascii() and token.isprintable()):
         raise ServeError(
-            f"--token-file {path}: a token has 32 to 200 printable characters, this has {len(token)}"
+            f"--token-file {path}: a token has 32 to 200 printable characters, got {len(token)}"
         )
     return token
 

@@ -15,7 +15,7 @@ Folder = Annotated[
 Url = Annotated[
     str | None,
     typer.Option(
-        help="Database, e.g. postgresql://USER@HOST/NAME; an SQLite file in the folder if not given.",
+        help="Database, as postgresql://USER@HOST/NAME; by default SQLite in the folder.",
         envvar="STAIRPRUNE_DATABASE",
     ),
 ]

@@ -13,9 +13,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from service.http.settings import LOOPBACK, ServerSettings, host_of
+
+if TYPE_CHECKING:
+    import uvicorn
 
 _DRAIN_S = 3
 
@@ -120,19 +125,19 @@ def serve(serving: Serving, say: Callable[[str], None]) -> None:
         instance.database.close()
 
 
-def _until_told(server, listener: socket.socket, closing: threading.Event) -> None:  # type: ignore[no-untyped-def]
-    """Runs uvicorn; streams are told to end as soon as a signal comes, or it would wait for them."""
+def _until_told(server: uvicorn.Server, listener: socket.socket, closing: threading.Event) -> None:
+    """Runs uvicorn until a signal; open streams are told at once, or it would wait for them."""
     handle = server.handle_exit
 
-    def handle_exit(number: int, frame: object) -> None:
+    def handle_exit(number: int, frame: FrameType | None) -> None:
         closing.set()
         handle(number, frame)
 
-    server.handle_exit = handle_exit
-    try:
-        server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    server.handle_exit = handle_exit  # type: ignore[method-assign, assignment]
+    # Uvicorn raises the signal again once it has ended; by then it was heeded.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    server.run(sockets=[listener])
 
 
 def _bind(serving: Serving) -> socket.socket:

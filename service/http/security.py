@@ -84,7 +84,7 @@ class Guard:
         if by_cookie:
             token = sessions.cookie(headers.get("cookie", ""))
         try:
-            user = token and await run_in_threadpool(sessions.find, self.database, token)
+            user = await run_in_threadpool(sessions.find, self.database, token or "")
         except StoreError as error:
             return answer(503, f"the store does not answer: {error}")
         if not user:
@@ -129,11 +129,8 @@ def _foreign() -> Response:
 
 
 def _unknown(headers: Headers, method: str, path: str) -> Response:
-    if (
-        method == "GET"
-        and not path.startswith("/api/")
-        and "text/html" in headers.get("accept", "")
-    ):
+    page = method == "GET" and not path.startswith("/api/")
+    if page and "text/html" in headers.get("accept", ""):
         return RedirectResponse("/login", 303)
     return answer(
         401,
