@@ -103,6 +103,13 @@ class Artifacts:
             raise UnknownError(f"no artifact has the id {artifact_id!r:.60}")
         return found
 
+    def ids(self, hashes: Iterable[str]) -> dict[str, str]:
+        """Opaque ids by hash; hashes that are not stored are left out."""
+        table = schema.artifacts
+        query = select(table.c.hash, table.c.id).where(table.c.hash.in_(set(hashes)))
+        with self.database.read() as tx:
+            return {row.hash: row.id for row in tx.execute(query)}
+
     def copy(self, digest: str, target: Path) -> None:
         """Writes the file to `target`, checked against its hash.
 

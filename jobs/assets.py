@@ -75,6 +75,20 @@ def assets(database: Database, kind: Kind, limit: int = 1000) -> list[Asset]:
         return [Asset(**row._mapping) for row in rows]
 
 
+def hash_of(database: Database, kind: Kind, asset_id: str) -> str:
+    """The hash of an asset's file.
+
+    Raises:
+        UnknownError: no such asset.
+    """
+    table = _KINDS[kind]
+    with database.read() as tx:
+        found: str | None = tx.execute(select(table.c.hash).where(table.c.id == asset_id)).scalar()
+    if found is None:
+        raise UnknownError(f"none of the {kind} has the id {asset_id!r:.60}")
+    return found
+
+
 def set_candidates(
     database: Database, job_id: str, found: Mapping[str, tuple[object, object]]
 ) -> None:

@@ -30,15 +30,24 @@ Report = Callable[[int, int, str], None]
 Do = Callable[[Work, Artifacts, Report], Mapping[str, Path]]
 """Does the work and returns its files by name."""
 
+Register = Callable[[Database, Work, Mapping[str, Path], Mapping[str, str]], None]
+"""Lists stored files, given by name with path and hash, as assets. Called before the outcome is
+recorded, so that no outcome lacks it; it may be called again, and must be idempotent."""
+
 T = TypeVar("T")
 
 
-def main(do: Do, arguments: Sequence[str]) -> int:
+def _none(*_: object) -> None:
+    """Lists nothing."""
+
+
+def main(do: Do, arguments: Sequence[str], register: Register = _none) -> int:
     """Runs one attempt; returns the process's exit code, 0 where an outcome was recorded."""
     lease = Lease(attempt=arguments[0], fencing=int(arguments[1]))
     database = Database(os.environ[URL])
     try:
-        return _attempt(do, database, Artifacts(database, Path(os.environ[FILES])), lease)
+        artifacts = Artifacts(database, Path(os.environ[FILES]))
+        return _attempt(do, register, database, artifacts, lease)
     except StaleLeaseError as error:
         print(error, flush=True)
         return 3
@@ -46,12 +55,15 @@ def main(do: Do, arguments: Sequence[str]) -> int:
         database.close()
 
 
-def _attempt(do: Do, database: Database, artifacts: Artifacts, lease: Lease) -> int:
+def _attempt(
+    do: Do, register: Register, database: Database, artifacts: Artifacts, lease: Lease
+) -> int:
     holder = patiently(lambda: Holder(database, lease))
     try:
         with holder:
             found = do(holder.work, artifacts, holder.report)
             files = {name: _put(artifacts, path) for name, path in found.items()}
+            patiently(lambda: register(database, holder.work, found, files))
     except Interrupted:
         # Whoever asked records it once this process is gone, and frees its devices then.
         process.kill(lease.attempt)

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from service.yaml_text import MOST, read
+from supernet.config import ChannelConfig
 from supernet.network import NetworkSpec
 from supernet.space import SearchSpace
 from training.recipe import Recipe, SupernetRecipe
@@ -193,6 +194,8 @@ class TrainSpec(_Part):
     """Trained weights of the dense network (safetensors); no teacher is trained then."""
     recipe: Annotated[Recipe, closed(Recipe)]
     seeds: int = Field(default=1, ge=1)
+    configs: list[dict[str, Any]] = Field(default_factory=list, max_length=16)
+    """Channel configs to train instead of those that the search would pick."""
 
 
 class VerifySpec(_Part):
@@ -219,6 +222,17 @@ class JobSpec(_Part):
     search: SearchSpec = SearchSpec()
     train: TrainSpec
     verify: VerifySpec = VerifySpec()
+
+    @model_validator(mode="after")
+    def _trainable(self) -> JobSpec:
+        for config in self.chosen():
+            self.network.check(config)
+        return self
+
+    def chosen(self) -> list[ChannelConfig]:
+        """The configs that are to be trained whatever the search picks; distinct, in order."""
+        found = [ChannelConfig.from_json(config) for config in self.train.configs]
+        return list(dict.fromkeys(found))
 
 
 def resolve(value: float | str, dense: float, field: str) -> float:

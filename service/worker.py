@@ -9,12 +9,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
-from jobs import worker
+from jobs import assets, worker
 from jobs.artifacts import Artifacts
 from jobs.attempts import Work
+from jobs.database import Database
+from latency_tables.table import LatencyTable
 from service.job import Job
+from service.library import facts
 from service.pipeline import STAGES, run_stage, stage_key
 from service.spec import JobSpec
 from service.store import RunError, RunFolder
@@ -62,6 +66,24 @@ def restore(
     job.folder.finish(name, key, sorted(files), 0.0)
 
 
+def register(
+    database: Database, work: Work, paths: Mapping[str, Path], hashes: Mapping[str, str]
+) -> None:
+    """Lists a finished stage's table or supernet, so that it can be found without its job."""
+    spec = JobSpec.model_validate_json(work.spec)
+    if work.stage == "profile":
+        details = facts(LatencyTable.load(paths["table.json"]))
+        assets.register(database, "tables", hashes["table.json"], spec.name, details, work.job)
+    if work.stage == "supernet":
+        details = {
+            "network": asdict(spec.network),
+            "data": spec.data.name,
+            "recipe": asdict(spec.supernet.recipe),
+        }
+        weights = hashes["supernet.safetensors"]
+        assets.register(database, "supernets", weights, spec.name, details, work.job)
+
+
 if __name__ == "__main__":
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    sys.exit(worker.main(do, sys.argv[1:]))
+    sys.exit(worker.main(do, sys.argv[1:], register))

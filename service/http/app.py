@@ -15,6 +15,7 @@ from service.http.security import Guard
 from service.http.sessions import OneTimeCodes
 from service.http.settings import ServerSettings
 from service.instance import Instance
+from service.library import Library
 from service.version import VERSION
 
 
@@ -34,6 +35,7 @@ def create_app(instance: Instance, settings: ServerSettings | None = None) -> Fa
         settings=settings,
         codes=OneTimeCodes(),
         metrics=metrics,
+        library=Library(instance),
         streams=threading.BoundedSemaphore(settings.most_streams),
     )
     for module in sorted(pkgutil.iter_modules(routes.__path__), key=lambda found: found.name):

@@ -53,6 +53,16 @@ class SubmitBody(SpecBody):
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
 
 
+class TrainBody(_Body):
+    """Candidates to be trained."""
+
+    candidates: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=100)]],
+        Field(min_length=1, max_length=16),
+    ]
+    priority: Annotated[int, Field(ge=-100, le=100)] = 0
+
+
 class PriorityBody(_Body):
     """Another priority."""
 

@@ -13,6 +13,7 @@ from service.http.metrics import Metrics
 from service.http.sessions import OneTimeCodes
 from service.http.settings import ServerSettings
 from service.instance import Instance
+from service.library import Library
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class Context:
     settings: ServerSettings
     codes: OneTimeCodes
     metrics: Metrics
+    library: Library
     closing: threading.Event = field(default_factory=threading.Event)
     streams: threading.BoundedSemaphore
 

@@ -30,17 +30,23 @@ _UNIFORM_STEP = 0.01
 
 def settings(spec: JobSpec) -> object:
     """What decides the result; the rest comes with the search's files."""
+    given = {"configs": spec.train.configs} if spec.train.configs else {}
     return {
         "finalists": spec.search.finalists,
         "rounds": spec.verify.rounds,
         "limits": spec.limits.given(),
+        **given,
     }
 
 
 def run(job: Job, folder: Path, progress: Report) -> list[str]:
-    """Writes `finalists.json`: names and configs to train, and what was measured."""
-    wanted = job.spec.search.finalists
-    configs = [c.config for c in _candidates(job, 2 * wanted)]
+    """Writes `finalists.json`: names and configs to train, and what was measured.
+
+    Configs that the job names itself are all kept, whatever they measure.
+    """
+    given = job.spec.chosen()
+    wanted = len(given) or job.spec.search.finalists
+    configs = given or [c.config for c in _candidates(job, 2 * wanted)]
     pool = {f"candidate-{i}": config for i, config in enumerate(configs, 1)}
     uniforms = _uniforms(job, configs[0])
     goal = target(job.spec)
@@ -55,7 +61,7 @@ def run(job: Job, folder: Path, progress: Report) -> list[str]:
         say(f"  {why_not}")
     # Too few hold: the fastest stand in, and the report says that they do not meet the budget.
     spare = sorted(set(pool) - set(kept), key=lambda name: measured[name].ceiling)
-    kept = [*kept, *spare][:wanted]
+    kept = list(pool) if given else [*kept, *spare][:wanted]
     match = min(uniforms, key=lambda u: abs(measured[u].median - measured[kept[0]].median))
     chosen = {"dense": job.spec.network.dense(), "uniform": uniforms[match]}
     chosen |= {f"found-{i}": pool[name] for i, name in enumerate(kept, 1)}

@@ -1,0 +1,153 @@
+"""The latency tables of an instance: those that jobs made, those uploaded, and the shipped ones."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jobs import assets
+from jobs.errors import UnknownError
+from latency_tables import shipped
+from latency_tables.table import LatencyTable, TableError
+from service.instance import Instance
+
+SHIPPED = "shipped"
+_KEPT = 8  # parsed tables, and what was made of them
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableEntry:
+    """A table in a list.
+
+    Attributes:
+        id: of the asset, or the name of a shipped table.
+        job: that made it; None for an upload, "shipped" for one that came with the program.
+        artifact: id of its file; None for a shipped one.
+        details: target, number of rows and networks.
+    """
+
+    id: str
+    name: str
+    job: str | None
+    artifact: str | None
+    created_at: float | None
+    details: dict[str, Any]
+
+
+def facts(table: LatencyTable) -> dict[str, Any]:
+    """What a list says of a table."""
+    target = asdict(table.target)
+    target.pop("details")
+    return {
+        **target,
+        "summary": str(table.target),
+        "origin": table.target.origin,
+        "depths": list(table.network.depths),
+        "resolution": table.network.resolution,
+        "rows": len(table.rows),
+        "chains": len(table.chains),
+        "networks": len(table.networks),
+        "fingerprint": table.fingerprint,
+    }
+
+
+class Library:
+    """Tables by id. What was parsed or computed lately is kept; safe to share between threads."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._kept: OrderedDict[tuple[str, str], Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def entries(self) -> list[TableEntry]:
+        """All tables: the newest first, shipped ones last."""
+        database = self._instance.database
+        found = assets.assets(database, "tables")
+        ids = self._instance.artifacts.ids([asset.hash for asset in found])
+        own = [
+            TableEntry(
+                id=asset.id,
+                name=asset.name,
+                job=asset.job,
+                artifact=ids.get(asset.hash),
+                created_at=asset.created_at,
+                details=asset.details,
+            )
+            for asset in found
+        ]
+        return own + [self._shipped(name) for name in shipped.names()]
+
+    def entry(self, table: str) -> TableEntry:
+        """One table.
+
+        Raises:
+            UnknownError: no such table.
+        """
+        for entry in self.entries():
+            if entry.id == table:
+                return entry
+        raise UnknownError(f"no table has the id {table!r:.60}")
+
+    def table(self, table: str) -> LatencyTable:
+        """A table, parsed.
+
+        Raises:
+            UnknownError: no such table.
+            TableError: its file is none any more.
+        """
+        return self.made(table, "table", lambda: self._parsed(table))
+
+    def made(self, table: str, what: str, make: Callable[[], T]) -> T:
+        """What `make` gives for a table, kept for the next time; tables never change."""
+        key = (table, what)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                found: T = self._kept[key]
+                return found
+        value = make()
+        with self._lock:
+            self._kept[key] = value
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return value
+
+    def add(self, data: bytes, name: str) -> TableEntry:
+        """Takes a table in that was measured elsewhere.
+
+        Raises:
+            TableError: not a table; the message names the place.
+        """
+        try:
+            table = LatencyTable.loads(data.decode("utf-8"))
+        except UnicodeDecodeError:
+            raise TableError("a table is a JSON text in UTF-8, but this is no text") from None
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "table.json"
+            file.write_bytes(data)
+            digest = self._instance.artifacts.put(file)
+        table_id = assets.register(self._instance.database, "tables", digest, name, facts(table))
+        return self.entry(table_id)
+
+    def data(self, table: str) -> bytes:
+        """A table's file."""
+        if table in shipped.names():
+            return shipped.find(table).read_bytes()
+        digest = assets.hash_of(self._instance.database, "tables", table)
+        with self._instance.artifacts.open(digest) as file:
+            return file.read()
+
+    def _parsed(self, table: str) -> LatencyTable:
+        return LatencyTable.loads(self.data(table).decode("utf-8"))
+
+    def _shipped(self, name: str) -> TableEntry:
+        details = self.made(name, "facts", lambda: facts(self._parsed(name)))
+        return TableEntry(
+            id=name, name=name, job=SHIPPED, artifact=None, created_at=None, details=details
+        )
