@@ -13,17 +13,12 @@ from typing import TYPE_CHECKING
 
 from jobs import users
 from jobs.database import Database
+from service.client.where import client_file
 
 if TYPE_CHECKING:
     from service.serve import Serving
 
 _LOCAL_S = 30 * 24 * 3600.0
-
-
-def client_file() -> Path:
-    """Where the address and token of this user's server are kept."""
-    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(base) / "stairprune" / "client.json"
 
 
 def admit(database: Database, serving: Serving) -> str:

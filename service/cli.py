@@ -14,7 +14,15 @@ from typing import Annotated, Any
 
 import typer
 
-from service import cli_engine, cli_search, cli_serve, cli_supernet, cli_table
+from service import (
+    cli_engine,
+    cli_jobs,
+    cli_search,
+    cli_serve,
+    cli_supernet,
+    cli_table,
+    cli_tables,
+)
 from service.console import err, out, say
 
 app = typer.Typer(
@@ -28,7 +36,10 @@ app.add_typer(cli_table.app, name="table")
 app.add_typer(cli_supernet.app, name="supernet")
 app.add_typer(cli_engine.app, name="engine")
 app.add_typer(cli_search.app, name="search")
+app.add_typer(cli_tables.app, name="tables")
 app.command()(cli_serve.serve)
+for verb in cli_jobs.VERBS:
+    app.command()(verb)
 app.add_typer(cli_serve.token_app, name="token")
 
 JobFile = Annotated[Path, typer.Argument(help="Job file (YAML); see configs/.")]
@@ -186,21 +197,34 @@ def profile(
 
 @app.command()
 def train(
-    job: JobFile,
+    job: Annotated[str, typer.Argument(help="Job file (YAML), or the id of a job on a server.")],
+    chosen: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[CANDIDATE...]", help="Of a job on a server: which to train."),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(help="Train this config (JSON) with the job's recipe, not the finalists."),
     ] = None,
     runs: Runs = Path("runs"),
+    priority: cli_jobs.Priority = 0,
+    watch: cli_jobs.Watch = False,
+    server: cli_jobs.Server = None,
     json_: Json = False,
 ) -> None:
-    """Train the job's finalists, or one given config, from scratch with distillation."""
+    """Train the job's finalists, or one given config, from scratch with distillation.
+
+    With candidates, a server is asked for a new job that trains them.
+    """
+    if chosen:
+        cli_jobs.train(job, chosen, priority, watch, server, json_)
+        return
     from service import single
 
     if config is not None:
-        result = single.train(*job_folder(job, runs, "teacher"), config)
+        result = single.train(*job_folder(Path(job), runs, "teacher"), config)
     else:
-        done, _ = job_folder(job, runs, "train")
+        done, _ = job_folder(Path(job), runs, "train")
         result = done.json("train", "accuracy.json")
     typer.echo(json.dumps(result) if json_ else single.describe(result))
 

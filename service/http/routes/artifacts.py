@@ -13,7 +13,8 @@ from service.http.ranges import respond
 router = APIRouter(prefix="/api/v1/artifacts", tags=["files"])
 
 
-@router.api_route("/{artifact}", methods=["GET", "HEAD"], response_class=Response)
+@router.head("/{artifact}", response_class=Response, include_in_schema=False)
+@router.get("/{artifact}", response_class=Response)
 def artifact(
     artifact: Annotated[str, Path(max_length=64)],
     server: Server,
