@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from service.yaml_text import MOST, read
-from supernet.config import ChannelConfig
+from supernet.config import ChannelConfig, ConfigError
 from supernet.network import NetworkSpec
 from supernet.space import SearchSpace
 from training.recipe import Recipe, SupernetRecipe
@@ -225,8 +225,11 @@ class JobSpec(_Part):
 
     @model_validator(mode="after")
     def _trainable(self) -> JobSpec:
-        for config in self.chosen():
-            self.network.check(config)
+        for number, config in enumerate(self.train.configs):
+            try:
+                self.network.check(ChannelConfig.from_json(config))
+            except ConfigError as error:
+                raise SpecError(f"train.configs.{number}: {error}") from None
         return self
 
     def chosen(self) -> list[ChannelConfig]:

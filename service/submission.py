@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from jobs.errors import SubmissionError
 from jobs.submission import Needs, StageRequest, Submission
 from service.job import Stage
 from service.pipeline import STAGES, needed
@@ -22,8 +23,11 @@ def submission(spec: JobSpec, until: str | None = None, priority: int = 0) -> Su
     """The job that brings `spec` to its end, or to the end of the stage `until`.
 
     Raises:
-        SubmissionError: a priority out of range.
+        SubmissionError: a priority out of range, or no such stage.
     """
+    names = [stage.name for stage in STAGES]
+    if until is not None and until not in names:
+        raise SubmissionError(f"until must be one of {', '.join(names)}, but got {until!r:.60}")
     wanted = needed(spec, until or STAGES[-1].name)
     return Submission(
         name=spec.name,
