@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Any
 
 from latency_tables.roofline import roofline
-from latency_tables.stairs import stairs_of
 from latency_tables.sweeps import Sweep, sweep, sweeps
 from latency_tables.table import LatencyTable, Measurement, TableError
 from service.plain import plain
@@ -15,6 +14,9 @@ from supernet.shapes import Shape
 
 def curves(table: LatencyTable) -> list[dict[str, Any]]:
     """Every measured sweep in short: what moves, over which widths, where its right edges are."""
+    # Statistics take 70 MB of memory, which a server that only lists has no need of.
+    from latency_tables.stairs import stairs_of
+
     return [
         {
             "block": found.geometry,
@@ -35,6 +37,8 @@ def curve(table: LatencyTable, block: str, gene: str) -> dict[str, Any]:
     Raises:
         MissingShapeError: no sweep of this block and gene; names those there are.
     """
+    from latency_tables.stairs import stairs_of
+
     found = sweep(table, block, gene)
     stairs = stairs_of(found)
     return {

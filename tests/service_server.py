@@ -56,8 +56,6 @@ def modelled(**changes: Any) -> dict[str, Any]:
     chosen: dict[str, Any] = {
         "target": {"backend": "modelled", "device": "a100", "precision": "int8", "batch": 128},
         "search": {"objective": "macs"},
-        "network": {"resolution": 64, "width": 0.5},
-        "limits": {"macs": "80%", "params": "80%", "latency_ms": "99%"},
     }
     return mini(**chosen, **changes)
 

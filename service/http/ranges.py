@@ -58,7 +58,10 @@ def plain(name: str) -> str:
 
 
 def _range(header: str, size: int) -> tuple[int, int] | None:
-    """Start and end of one range; None where the header asks for what we answer whole."""
+    """Start and end of one range; None where the header asks for what we answer whole.
+
+    A start behind the end of the file is given as it is.
+    """
     unit, _, parts = header.partition("=")
     if unit.strip().lower() != "bytes" or "," in parts or len(parts) > 40:
         return None
@@ -67,7 +70,7 @@ def _range(header: str, size: int) -> tuple[int, int] | None:
         return None
     if not first:
         return (max(0, size - int(last)), size) if last and int(last) else None
-    start, stop = int(first), int(last) + 1 if last else size
+    start, stop = int(first), int(last) + 1 if last else max(size, int(first) + 1)
     return (start, min(stop, size)) if start < stop else None
 
 
