@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from supernet.config import ChannelConfig
 from supernet.resnet import ResNet
-from supernet.sliced import SlicedSupernet
+from supernet.source import WeightSource
 
 
 class EstimateError(ValueError):
@@ -92,7 +92,7 @@ class Estimator:
 
     def __init__(
         self,
-        supernet: SlicedSupernet,
+        supernet: WeightSource,
         recalibration: Sequence[Tensor],
         validation: Sequence[tuple[Tensor, Tensor]],
     ) -> None:

@@ -22,25 +22,25 @@ def conv(cin: int, cout: int, kernel: int, stride: int = 1) -> nn.Conv2d:
 FEWEST_STRIDED = 16
 
 
-def convolve(x: Tensor, weight: Tensor, conv: nn.Conv2d) -> Tensor:
-    """`conv` of [n, cin, h, w] with another weight, [cout, cin, k, k].
+def convolve(x: Tensor, weight: Tensor, stride: tuple[int, ...]) -> Tensor:
+    """[n, cin, h, w] with [cout, cin, k, k], padded so that stride alone decides the size.
 
     The backward pass of a strided 1x1 convolution over fewer than 8 channels, channels last, writes
     out of bounds on AVX2 (oneDNN issue 6035). Below 16 channels it is therefore computed as the
     same convolution of every second pixel.
     """
-    stride = conv.stride
+    padding = weight.shape[2] // 2
     few = weight.shape[1] < FEWEST_STRIDED and weight.shape[2:] == (1, 1)
     if few and stride != (1, 1) and torch.is_grad_enabled():
         x, stride = x[:, :, :: stride[0], :: stride[1]], (1, 1)
-    return functional.conv2d(x, weight, None, stride, conv.padding)
+    return functional.conv2d(x, weight, None, stride, padding)
 
 
 class Projection(nn.Conv2d):
     """The 1x1 convolution of a shortcut; see `convolve`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return convolve(x, self.weight, self)
+        return convolve(x, self.weight, self.stride)
 
 
 class Bottleneck(nn.Module):
@@ -126,6 +126,22 @@ class ResNet(nn.Module):
         """The bottlenecks in the order of `config.inner`; None where one is removed."""
         found = (block for name in self.stages for block in self.get_submodule(name).children())
         return [block if isinstance(block, Bottleneck) else None for block in found]
+
+    def layers(self) -> dict[tuple[int, str], tuple[nn.Conv2d, nn.BatchNorm2d]]:
+        """Every convolution with its batch norm, by block and part (`supernet.layers`)."""
+        found = {(-1, "conv1"): (self.conv1, self.bn1)}
+        for number, block in enumerate(self.blocks()):
+            if block is None:
+                continue
+            found[number, "conv1"] = (block.conv1, block.bn1)
+            found[number, "conv2"] = (block.conv2, block.bn2)
+            found[number, "conv3"] = (block.conv3, block.bn3)
+            if block.downsample is not None:
+                projection, norm = block.downsample
+                assert isinstance(projection, nn.Conv2d)
+                assert isinstance(norm, nn.BatchNorm2d)
+                found[number, "shortcut"] = (projection, norm)
+        return found
 
     def _initialise(self, zero_init_residual: bool) -> None:
         for module in self.modules():

@@ -7,17 +7,22 @@ nothing of training: which configs a step visits is the caller's choice.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from supernet.arithmetic import encode
 from supernet.config import ChannelConfig, ConfigError
-from supernet.resnet import Bottleneck, ResNet, convolve
+from supernet.cut import Size, cut
+from supernet.functional import Layer, forward
+from supernet.layers import convolutions
+from supernet.resnet import ResNet
+from supernet.source import WeightSource
 from supernet.space import SearchSpace
 
 
-class SlicedSupernet(nn.Module):
+class SlicedSupernet(WeightSource):
     """The weights of the largest config of a space, and every smaller config inside them.
 
     In training mode every config normalises by the statistics of its batch. Running statistics
@@ -30,8 +35,7 @@ class SlicedSupernet(nn.Module):
     """
 
     def __init__(self, space: SearchSpace) -> None:
-        super().__init__()
-        self.space = space
+        super().__init__(space)
         # Channels last is both the fast layout of convolutions on CPU and the one that keeps the
         # outputs of a block sliced without moving memory.
         self.full = ResNet(space.network, space.largest())
@@ -48,15 +52,28 @@ class SlicedSupernet(nn.Module):
         if config == full.config:
             return full(x)  # type: ignore[no-any-return]
         self._check(config)
-        x = functional.relu(_conv_bn(x, full.conv1, full.bn1, config.stem), inplace=True)
-        x = full.maxpool(x)
-        for (stage, _), (w1, w2), block in zip(
-            self.space.network.positions(), config.inner, full.blocks(), strict=True
-        ):
-            if w1 and block is not None:
-                x = _bottleneck(x, block, w1, w2, config.stages[stage])
-        x = torch.flatten(full.avgpool(x), 1)
-        return functional.linear(x, full.fc.weight[:, : x.shape[1]], full.fc.bias)
+        return forward(self.space.network, config, x, self._layers(config))
+
+    def _layers(self, config: ChannelConfig) -> Iterator[Layer]:
+        """What `forward` needs of every layer of `config`, in order."""
+        whole = self.full.layers()
+        kept = [(c, *whole[c.block, c.part]) for c in convolutions(self.space.network, config)]
+        tensors, sizes = [], []
+        for shape, conv, norm in kept:
+            tensors += [conv.weight, norm.weight, norm.bias]
+            sizes += [(shape.cout, shape.cin), (shape.cout,), (shape.cout,)]
+        head = self.full.fc
+        width: Size = (head.out_features, config.stages[-1])
+        parts = cut([*tensors, head.weight, head.bias], [*sizes, width, ()])
+        for at, (shape, _, norm) in enumerate(kept):
+            weight, gamma, beta = parts[3 * at : 3 * at + 3]
+            mean = var = None
+            if not norm.training:
+                assert norm.running_mean is not None
+                assert norm.running_var is not None
+                mean, var = norm.running_mean[: shape.cout], norm.running_var[: shape.cout]
+            yield Layer(weight, gamma, beta, mean, var)
+        yield Layer(parts[-2], None, parts[-1])
 
     def extract(self, config: ChannelConfig) -> ResNet:
         """A plain network with copies of the weights and running statistics of `config`.
@@ -87,38 +104,3 @@ class SlicedSupernet(nn.Module):
                 f"{self.space.names[self.space.columns[column]]} must be <= {limits[column]}, "
                 f"the largest of the space, but got {widths[column]}"
             )
-
-
-def _bottleneck(x: Tensor, block: Bottleneck, w1: int, w2: int, cout: int) -> Tensor:
-    out = functional.relu(_conv_bn(x, block.conv1, block.bn1, w1), inplace=True)
-    out = functional.relu(_conv_bn(out, block.conv2, block.bn2, w2), inplace=True)
-    out = _conv_bn(out, block.conv3, block.bn3, cout)
-    if block.downsample is None:
-        out += x
-    else:
-        projection, norm = block.downsample
-        assert isinstance(projection, nn.Conv2d)
-        assert isinstance(norm, nn.BatchNorm2d)
-        out += _conv_bn(x, projection, norm, cout)
-    return functional.relu(out, inplace=True)
-
-
-def _conv_bn(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d, cout: int) -> Tensor:
-    """The first `cout` outputs of convolution and batch norm, for the channels that `x` has."""
-    # One copy here saves the three that forward and backward would each make of a strided weight.
-    weight = conv.weight[:cout, : x.shape[1]].contiguous(memory_format=torch.channels_last)
-    x = convolve(x, weight, conv)
-    if norm.training:
-        return functional.batch_norm(
-            x, None, None, norm.weight[:cout], norm.bias[:cout], training=True, eps=norm.eps
-        )
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    return functional.batch_norm(
-        x,
-        norm.running_mean[:cout],
-        norm.running_var[:cout],
-        norm.weight[:cout],
-        norm.bias[:cout],
-        eps=norm.eps,
-    )

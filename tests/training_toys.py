@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from supernet.network import NetworkSpec
 from supernet.resnet import ResNet
-from supernet.sliced import SlicedSupernet
+from supernet.source import Kind, build
 from supernet.space import SearchSpace
 from training.data import Data
 from training.images import MemorySet, Subset
@@ -26,7 +27,12 @@ from training.task import Control, Progress, Result, silent
 TINY = NetworkSpec(depths=(1, 1), width=1 / 16, stem="3x3/1", resolution=8, channels=1, classes=10)
 SPACE = SearchSpace.from_ratios(TINY, [1, 0.5])
 RECIPE = Recipe(epochs=2, batch=16, lr=0.05, ema=0.9, clip_norm=5.0)
+REMOVABLE = SearchSpace.from_ratios(
+    replace(TINY, depths=(1, 2)), [1, 0.5], tied=False, removable=True
+)
 SUPERNET_RECIPE = SupernetRecipe(epochs=2, batch=16, lr=0.02, random_subnets=1)
+
+EVERYTHING = replace(SUPERNET_RECIPE, ema=0.9, clip_norm=5.0, accumulate=2, bf16=True, removal=0.3)
 
 
 def toy_data(n: int = 80, noise: float = 40.0) -> Data:
@@ -73,14 +79,32 @@ def run_scratch(folder: Path, progress: Progress, control: Control) -> Result:
 
 def run_supernet(folder: Path, progress: Progress, control: Control) -> Result:
     """Sandwich training of a tiny supernet."""
+    return _run_source("sliced", SUPERNET_RECIPE, folder, progress, control)
+
+
+def run_options(folder: Path, progress: Progress, control: Control) -> Result:
+    """The same with every option: averages, parts of a batch, bfloat16, removal."""
+    return _run_source("sliced", EVERYTHING, folder, progress, control)
+
+
+def run_pruningnet(folder: Path, progress: Progress, control: Control) -> Result:
+    """One random config a step of a tiny PruningNet."""
+    recipe = replace(SUPERNET_RECIPE, policy="single")
+    return _run_source("pruningnet", recipe, folder, progress, control)
+
+
+def _run_source(
+    kind: Kind, recipe: SupernetRecipe, folder: Path, progress: Progress, control: Control
+) -> Result:
+    space = REMOVABLE if recipe.removal is not None else SPACE
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        supernet = SlicedSupernet(SPACE)
+        supernet = build(kind, space)
     return train_supernet(
         supernet,
-        SPACE,
+        space,
         toy_data(),
-        SUPERNET_RECIPE,
+        recipe,
         folder,
         seed=3,
         progress=progress,
@@ -91,6 +115,8 @@ def run_supernet(folder: Path, progress: Progress, control: Control) -> Result:
 RUNS: dict[str, Callable[[Path, Progress, Control], Result]] = {
     "scratch": run_scratch,
     "supernet": run_supernet,
+    "options": run_options,
+    "pruningnet": run_pruningnet,
 }
 
 

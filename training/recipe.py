@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+Policy = Literal["sandwich", "single"]
+POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 _RANGES = {
     "epochs": (1, math.inf),
@@ -20,9 +24,11 @@ _RANGES = {
     "clip_norm": (0, math.inf),
     "alpha": (0, 1),
     "temperature": (0.01, 1000),
+    "accumulate": (1, 4096),
     "random_subnets": (0, 64),
+    "removal": (0, 1),
 }
-_WHOLE = ("epochs", "batch", "random_subnets")
+_WHOLE = ("epochs", "batch", "accumulate", "random_subnets")
 
 
 class RecipeError(ValueError):
@@ -45,6 +51,8 @@ class Optimisation:
         clip_norm: largest norm of the gradient; 0 for no limit.
         augment: random shifts, crops and flips, as the dataset allows.
         bf16: run convolutions and matrix products in bfloat16.
+        accumulate: parts of the batch, one after the other, before an update; batch norm sees a
+            part at a time.
     """
 
     epochs: int
@@ -58,10 +66,13 @@ class Optimisation:
     clip_norm: float = 0.0
     augment: bool = True
     bf16: bool = False
+    accumulate: int = 1
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name, low)
+            if value is None and name == "removal":
+                continue
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if not number or not low <= value <= high or not math.isfinite(value):
                 raise RecipeError(f"{low} <= {name} <= {high} must hold, but got {value!r}")
@@ -69,6 +80,10 @@ class Optimisation:
                 raise RecipeError(f"{name} must be a whole number, but got {value!r}")
         if self.lr == 0:
             raise RecipeError("lr must be > 0, but got 0")
+        if self.accumulate > self.batch:
+            raise RecipeError(
+                f"accumulate <= batch must hold, but got {self.accumulate} and {self.batch}"
+            )
         if self.warmup_epochs >= self.epochs:
             raise RecipeError(
                 f"warmup_epochs < epochs must hold, but got {self.warmup_epochs} and {self.epochs}"
@@ -90,15 +105,29 @@ class Recipe(Optimisation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupernetRecipe(Optimisation):
-    """Training of a weight-sharing supernet by the sandwich rule.
+    """Training of a network that holds many configs.
 
     Attributes:
-        random_subnets: sampled configs a step, beside the largest and the smallest.
+        policy: what a step visits; "sandwich" the largest, the smallest and random configs, all
+            but the first taught by the largest; "single" one random config.
+        random_subnets: sampled configs a step of the sandwich.
         temperature: of the in-place distillation.
+        removal: chance that a random config loses a removable block; where it is not set, no
+            block is as likely as each of the block's widths.
     """
 
+    policy: Policy = "sandwich"
     random_subnets: int = 2
     temperature: float = 1.0
+    removal: float | None = None
+
+    def __post_init__(self) -> None:
+        # Dataclasses with slots are made anew, so `super()` without arguments finds the old class.
+        Optimisation.__post_init__(self)
+        if self.policy not in POLICIES:
+            raise RecipeError(
+                f"policy must be one of {', '.join(POLICIES)}, but got {self.policy!r}"
+            )
 
 
 def learning_rate(recipe: Optimisation, step: int, steps_per_epoch: int) -> float:

@@ -1,24 +1,24 @@
-"""Training a weight-sharing supernet by the sandwich rule with in-place distillation.
+"""Training the weights of a whole search space, with in-place distillation.
 
-Every step trains the largest config on the labels, and the smallest and a few random ones on the
-largest's predictions (Yu and Huang 2019, "Universally Slimmable Networks"; Yu et al. 2020,
-"BigNAS"). Gradients of all are summed, as in the papers. Knows nothing of the search.
+A step visits the configs that `training.visits` names: by the sandwich rule the largest learns from
+the labels, and the smallest and a few random ones from the largest's predictions (Yu and Huang
+2019, "Universally Slimmable Networks"; Yu et al. 2020, "BigNAS"). Gradients of all are summed, as
+in the papers. Knows nothing of the search, nor of how the weights are shared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from supernet.config import ChannelConfig
 from supernet.estimate import accuracy, recalibrate
-from supernet.sliced import SlicedSupernet
+from supernet.source import WeightSource
 from supernet.space import SearchSpace
 from training.data import Data
 from training.files import canonical, sha256
@@ -26,15 +26,15 @@ from training.images import evaluation_batches
 from training.loop import run
 from training.losses import soft_loss
 from training.recipe import SupernetRecipe
-from training.seeds import derived
 from training.task import DEFAULTS, Control, Progress, Result, Row, Task, silent
+from training.visits import require_removable, visited
 
 RECALIBRATION = 512
 """Images that recalibrate batch norm before a sub-network is judged between epochs."""
 
 
 def train_supernet(
-    supernet: SlicedSupernet,
+    supernet: WeightSource,
     space: SearchSpace,
     data: Data,
     recipe: SupernetRecipe,
@@ -48,31 +48,25 @@ def train_supernet(
     """Trains `supernet` in place; on CPU an interrupted call continues exactly.
 
     Args:
-        space: where random configs come from; its largest leads, its smallest always takes part.
+        space: what the steps visit, see `training.visits`; a part of the supernet's own will do.
         folder: checkpoints, then `weights.safetensors`; one folder a run.
         seed: of data order, augmentation and sampled configs.
         limit_images: train on a fixed random sample of that many.
         control: when to save, when to stop.
 
     Returns:
-        History rows of epoch, loss (the largest's), lr, val_accuracy_largest and
+        History rows of epoch, loss (of each step's first config), lr, val_accuracy_largest and
         val_accuracy_smallest (extracted and recalibrated), and the path of the weights.
 
     Raises:
         CheckpointError, DivergedError, TrainingStopped: see `training.loop.run`.
+        ConfigError: the recipe removes blocks, but the space keeps them.
     """
-    device = next(supernet.parameters()).device
+    require_removable(space, recipe)
 
     def losses(images: Tensor, labels: Tensor, step: int) -> Iterator[Tensor]:
-        def logits(config: ChannelConfig) -> Tensor:
-            with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bf16):
-                outputs: Tensor = supernet(images, config)
-            return outputs.float()
-
-        leader = logits(space.largest())
-        yield functional.cross_entropy(leader, labels, label_smoothing=recipe.label_smoothing)
-        for config in followers(space, recipe.random_subnets, seed, step):
-            yield soft_loss(logits(config), leader, recipe.temperature)
+        configs = visited(space, recipe, seed, step)
+        return losses_of(supernet, configs, images, labels, recipe)
 
     task = Task(
         model=supernet,
@@ -87,14 +81,35 @@ def train_supernet(
     return run(task, folder, progress, control)
 
 
-def followers(space: SearchSpace, count: int, seed: int, step: int) -> list[ChannelConfig]:
-    """The smallest config and `count` random ones; the same for the same seed and step."""
-    rng = np.random.default_rng(derived("subnets", seed, step))
-    return [space.smallest(), *(space.sample(rng) for _ in range(count))]
+def losses_of(
+    supernet: WeightSource,
+    configs: Sequence[ChannelConfig],
+    images: Tensor,
+    labels: Tensor,
+    recipe: SupernetRecipe,
+) -> Iterator[Tensor]:
+    """The loss of each config on its own graph; the first learns from labels, the others from it.
+
+    A loss is computed when it is asked for, so that one graph at a time needs memory.
+
+    Args:
+        images: [n, channels, resolution, resolution].
+        labels: int64 [n].
+    """
+
+    def logits(config: ChannelConfig) -> Tensor:
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.bf16):
+            outputs: Tensor = supernet(images, config)
+        return outputs.float()
+
+    first = logits(configs[0])
+    yield functional.cross_entropy(first, labels, label_smoothing=recipe.label_smoothing)
+    for config in configs[1:]:
+        yield soft_loss(logits(config), first, recipe.temperature)
 
 
 def _judge(model: nn.Module, space: SearchSpace, data: Data) -> Row:
-    assert isinstance(model, SlicedSupernet)
+    assert isinstance(model, WeightSource)
     row = {}
     for name, config in (("largest", space.largest()), ("smallest", space.smallest())):
         net = model.extract(config)
