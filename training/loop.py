@@ -25,9 +25,11 @@ from training.checkpoint import (
     save,
     write_pair,
 )
-from training.errors import DivergedError, TrainingError, TrainingStopped
+from training.errors import DivergedError, TrainingStopped
 from training.files import canonical, sha256
+from training.gradients import Gradients
 from training.optimiser import Optimiser
+from training.ranks import Ranks
 from training.recipe import learning_rate
 from training.seeds import derived, generator
 from training.task import Control, Progress, Result, Row, Task
@@ -72,7 +74,9 @@ class _Run:
         self.pool = _pool(task)
         self.epoch_steps = max(1, len(self.pool) // task.recipe.batch)
         self.total = self.epoch_steps * task.recipe.epochs
-        self.step, self.loss_sum, self.lr, self.chunks = 0, 0.0, 0.0, 1
+        self.ranks = Ranks(self.device)
+        self.gradients = Gradients(task, self.ranks, self.device)
+        self.step, self.loss_sum, self.lr = 0, 0.0, 0.0
         self.history: list[Row] = []
         self.order = torch.empty(0, dtype=torch.int64)
         self.order_of = -1
@@ -81,11 +85,12 @@ class _Run:
         if (checkpoint := load_latest(folder)) is not None:
             _require(identity, checkpoint.state["identity"], folder)
             self._restore(checkpoint)
+        self.ranks.wait()  # nobody saves before everybody has read
 
     def finish(self) -> Result:
         # What comes next depends on the state alone, so it does not matter where a run was cut.
         while len(self.history) < self.task.recipe.epochs:
-            if self.control.stop():
+            if self.ranks.any(self.control.stop()):
                 self._save()
                 raise TrainingStopped(f"stopped at step {self.step} of {self.total}, after saving")
             if self.step < self.epoch_steps * (len(self.history) + 1):
@@ -97,18 +102,15 @@ class _Run:
         return self._result()
 
     def _train_step(self) -> None:
-        task, model = self.task, self.task.model
+        task = self.task
         epoch, index = divmod(self.step, self.epoch_steps)
         if epoch != self.order_of:
             shuffle = generator("order", task.seed, epoch)
             self.order = self.pool[torch.randperm(len(self.pool), generator=shuffle)]
             self.order_of = epoch
         chosen = self.order[index * task.recipe.batch : (index + 1) * task.recipe.batch]
-        draws = generator("augment", task.seed, epoch, index) if task.recipe.augment else None
-        images, labels = task.images.batch(chosen, draws)
-        images = images.to(self.device, memory_format=torch.channels_last)
-        model.train()
-        loss = self._gradients(images, labels.to(self.device))
+        self.optimiser.clear()
+        loss = self.gradients.add(chosen, self.step, (epoch, index))
         if not math.isfinite(loss):
             raise DivergedError(
                 f"the loss became {loss} at step {self.step} of {self.total} "
@@ -119,47 +121,39 @@ class _Run:
         self.step += 1
         self.loss_sum += loss
         note = f"epoch {epoch + 1}/{task.recipe.epochs}, loss {loss:.3f}"
-        self.progress(self.step, self.total, f"{note}, {self.clock.rate(len(labels))}")
-
-    def _gradients(self, images: Tensor, labels: Tensor) -> float:
-        while True:
-            try:
-                return self._accumulate(images, labels)
-            except torch.OutOfMemoryError as error:
-                if self.chunks > 1 or len(images) < 4:
-                    raise TrainingError(
-                        f"out of memory even at half of batch {len(images)}; lower batch: {error}"
-                    ) from None
-            self.chunks = 2
-
-    def _accumulate(self, images: Tensor, labels: Tensor) -> float:
-        self.optimiser.clear()
-        total = 0.0
-        for part, target in zip(images.chunk(self.chunks), labels.chunk(self.chunks), strict=True):
-            share = len(part) / len(images)
-            for number, loss in enumerate(self.task.losses(part, target, self.step)):
-                (loss * share).backward()  # type: ignore[no-untyped-call]
-                total += loss.item() * share if number == 0 else 0.0
-        return total
+        self._say(f"{note}, {self.clock.rate(len(chosen))}")
+        self._chart(loss=loss, lr=self.lr, images_per_s=self.clock.speed)
 
     def _end_epoch(self) -> None:
         self.optimiser.require_finite()
         epoch = len(self.history) + 1
         row = {"epoch": epoch, "loss": self.loss_sum / self.epoch_steps, "lr": self.lr}
-        row |= self.task.evaluate(self.optimiser.averaged)
+        if self.ranks.leads:
+            row |= self.task.evaluate(self.optimiser.averaged)
+        row = self.ranks.shared(row)
         self.history.append(row)
         self.loss_sum = 0.0
-        note = ", ".join(f"{name} {value:.4g}" for name, value in row.items())
-        self.progress(self.step, self.total, note)
+        self._say(", ".join(f"{name} {value:.4g}" for name, value in row.items()))
+        self._chart(**{name: value for name, value in row.items() if name.startswith("val_")})
+
+    def _say(self, note: str) -> None:
+        if self.ranks.leads:
+            self.progress(self.step, self.total, note)
+
+    def _chart(self, **values: float) -> None:
+        if self.ranks.leads and self.control.chart is not None:
+            self.control.chart(self.step, values)
 
     def _save(self) -> None:
         self.optimiser.require_finite()
+        if not self.ranks.leads:
+            return
         state = {
             "identity": self.identity,
             "history": self.history,
             "loss_sum": self.loss_sum,
             "lr": self.lr,
-            "chunks": self.chunks,
+            "chunks": self.gradients.chunks,
             "rng": torch.get_rng_state().numpy().tobytes().hex(),
         }
         tensors = self.optimiser.state()
@@ -169,17 +163,20 @@ class _Run:
         state = checkpoint.state
         self.optimiser.restore(checkpoint.tensors)
         self.step, self.loss_sum = checkpoint.step, state["loss_sum"]
-        self.lr, self.chunks = state["lr"], state["chunks"]
+        self.lr, self.gradients.chunks = state["lr"], state["chunks"]
         self.history = list(state["history"])
         torch.set_rng_state(torch.frombuffer(bytearray.fromhex(state["rng"]), dtype=torch.uint8))
 
     def _result(self) -> Result:
         self.optimiser.require_finite()
         weights = self.optimiser.averaged.state_dict()
-        state = {"identity": self.identity, "history": self.history}
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = write_pair(self.folder, RESULT, weights, state)
-        remove_all(self.folder)
+        path = self.folder / f"{RESULT}.safetensors"
+        if self.ranks.leads:
+            state = {"identity": self.identity, "history": self.history}
+            self.folder.mkdir(parents=True, exist_ok=True)
+            path = write_pair(self.folder, RESULT, weights, state)
+            remove_all(self.folder)
+        self.ranks.wait()  # the file is there when anybody returns
         self.task.model.load_state_dict(weights)
         self.task.model.eval()
         return Result(history=self.history, weights=path)
@@ -204,7 +201,11 @@ class _Clock:
 
     def rate(self, images: int) -> str:
         self.images += images
-        return f"{self.images / max(time.monotonic() - self.began, 1e-9):,.0f} images/s"
+        return f"{self.speed:,.0f} images/s"
+
+    @property
+    def speed(self) -> float:
+        return self.images / max(time.monotonic() - self.began, 1e-9)
 
 
 def _pool(task: Task) -> Tensor:

@@ -21,6 +21,8 @@ Losses = Callable[[Tensor, Tensor, int], Iterator[Tensor]]
 """(images, labels, step) to losses, each on its own graph; the first is the one reported."""
 
 Row = dict[str, float]
+Chart = Callable[[int, Row], None]
+"""(steps done, values by name); see `training.scalars`."""
 
 
 def silent(done: int, total: int, note: str) -> None:
@@ -68,11 +70,13 @@ class Control:
 
     Attributes:
         stop: asked after every step; True saves and raises `TrainingStopped`.
+        chart: told every step's loss, learning rate and images/s, and every epoch's accuracies.
     """
 
     save_every_steps: int | None = None
     save_every_seconds: float = 60.0
     stop: Callable[[], bool] = lambda: False
+    chart: Chart | None = None
 
 
 DEFAULTS = Control()
