@@ -1,0 +1,1 @@
+"""What modelled tables are good for: their steps, and searches that know them."""
