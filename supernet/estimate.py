@@ -7,6 +7,7 @@ the score. Nothing here knows what the images show or where they come from.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from supernet.config import ChannelConfig
 from supernet.resnet import ResNet
+from supernet.scores import Scores
 from supernet.source import WeightSource
 
 
@@ -83,8 +85,9 @@ def accuracy(net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> float:
 class Estimator:
     """Estimates the accuracy of configs from the weights of a trained supernet.
 
-    The same config always gets the identical number: estimates are remembered, and the images and
-    their order are fixed. The supernet must not be trained further while an estimator uses it.
+    The same config always gets the identical number: the images and their order are fixed, and
+    estimates are remembered, on disk if asked. The supernet must not be trained further while an
+    estimator uses it.
 
     Attributes:
         images_hash: SHA-256 of the recalibration images, in their batches and order.
@@ -95,13 +98,21 @@ class Estimator:
         supernet: WeightSource,
         recalibration: Sequence[Tensor],
         validation: Sequence[tuple[Tensor, Tensor]],
+        scores: Scores | None = None,
     ) -> None:
-        """Args are as for `recalibrate` and `accuracy`; both sets are read once per new config."""
+        """Args are as for `recalibrate` and `accuracy`; both sets are read once per new config.
+
+        Args:
+            scores: where estimates are kept beyond this object's life.
+        """
         self.supernet = supernet
         self.recalibration = recalibration
         self.validation = validation
+        self.scores = scores
         self.images_hash = _digest((str(i), batch) for i, batch in enumerate(recalibration))
         self._known: dict[ChannelConfig, float] = {}
+        self._weights = weights_hash(supernet) if scores is not None else ""
+        self._judged = _digest((str(i), t) for i, pair in enumerate(validation) for t in pair)
 
     def __call__(self, config: ChannelConfig) -> float:
         """Estimated top-1 accuracy, a fraction.
@@ -109,12 +120,31 @@ class Estimator:
         Raises:
             ConfigError: the supernet does not hold this config.
             EstimateError: see `recalibrate` and `accuracy`.
+            ScoresError: the file of scores cannot be used.
         """
-        if config not in self._known:
+        if config not in self.known([config]):
             net = self.supernet.extract(config)
             recalibrate(net, self.recalibration)
             self._known[config] = accuracy(net, self.validation)
+            if self.scores is not None:
+                self.scores.keep(self._name(config), self._known[config])
         return self._known[config]
+
+    def known(self, configs: Sequence[ChannelConfig]) -> dict[ChannelConfig, float]:
+        """The estimates of those that were scored before, by this or by any other process."""
+        names = {self._name(c): c for c in configs if c not in self._known}
+        if self.scores is not None and names:
+            found = self.scores.known(list(names))
+            self._known |= {names[name]: score for name, score in found.items()}
+        return {config: self._known[config] for config in configs if config in self._known}
+
+    def _name(self, config: ChannelConfig) -> str:
+        """What decides a score, hashed. Threads are part of it: sums are split between them."""
+        device = next(self.supernet.parameters()).device
+        where = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+        how = [torch.__version__, where, torch.get_num_threads()]
+        decides = [self._weights, config.to_json(), self.images_hash, self._judged, how]
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
 def weights_hash(module: nn.Module) -> str:

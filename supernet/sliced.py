@@ -41,6 +41,20 @@ class SlicedSupernet(WeightSource):
         self.full = ResNet(space.network, space.largest())
         self.full.to(memory_format=torch.channels_last)
 
+    def adopt(self, net: ResNet) -> None:
+        """Starts from the weights of a trained network at least as wide as the largest config.
+
+        Raises:
+            ConfigError: it is narrower, or of other depths.
+        """
+        own, given = self.full.state_dict(), net.state_dict()
+        for name, tensor in own.items():
+            if name not in given or any(
+                a > b for a, b in zip(tensor.shape, given[name].shape, strict=True)
+            ):
+                raise ConfigError(f"weights to start from must reach the largest config at {name}")
+            tensor.copy_(given[name][tuple(slice(k) for k in tensor.shape)])
+
     def forward(self, x: Tensor, config: ChannelConfig) -> Tensor:
         """Logits [n, classes] of `config` for images [n, channels, resolution, resolution].
 

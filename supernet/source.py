@@ -6,16 +6,13 @@ Training, scoring and the search know this interface alone.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal, get_args
 
 from torch import Tensor, nn
 
 from supernet.config import ChannelConfig
+from supernet.kinds import KINDS, Kind
 from supernet.resnet import ResNet
 from supernet.space import SearchSpace
-
-Kind = Literal["sliced", "pruningnet"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class WeightSource(nn.Module, ABC):

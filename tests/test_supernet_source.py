@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from supernet.config import ConfigError
 from supernet.cut import cut
 from supernet.estimate import Estimator
+from supernet.kinds import KINDS, Kind
 from supernet.network import NetworkSpec
 from supernet.pruningnet import HIDDEN, PruningNet
 from supernet.resnet import ResNet
 from supernet.sliced import SlicedSupernet
 from supernet.sorting import sort_channels
-from supernet.source import KINDS, Kind, build
+from supernet.source import build
 from supernet.space import SearchSpace
 from training.losses import soft_loss
 
@@ -182,6 +183,16 @@ def test_sorting_changes_the_order_of_channels_and_nothing_else() -> None:
     for conv, _ in (net.layers()[0, "conv1"], net.layers()[3, "conv2"], net.layers()[-1, "conv1"]):
         norms = conv.weight.abs().sum(dim=(1, 2, 3))
         assert torch.equal(norms, norms.sort(descending=True).values)
+
+
+def test_a_supernet_starts_from_trained_weights() -> None:
+    net, images = trained(1)
+    supernet = SlicedSupernet(SPACE).eval()
+    supernet.adopt(net)
+    with torch.no_grad():
+        torch.testing.assert_close(supernet(images, SPACE.largest()), net(images))
+    with pytest.raises(ConfigError, match=r"must reach the largest config at conv1\.weight"):
+        supernet.adopt(ResNet(NETWORK, SPACE.smallest()))
 
 
 @pytest.mark.gpu

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from supernet.kinds import Kind
 from supernet.network import NetworkSpec
 from supernet.resnet import ResNet
-from supernet.source import Kind, build
+from supernet.source import build
 from supernet.space import SearchSpace
 from training.data import Data
 from training.images import MemorySet, Subset
