@@ -46,27 +46,39 @@ def run(spec: JobSpec, folder: Path, until: str | None = None) -> Job:
     names = [stage.name for stage in STAGES]
     if until is not None and until not in names:
         raise SpecError(f"stage must be one of {', '.join(names)}, but got {until!r}")
-    wanted = needed(spec, until or names[-1])
+    wanted = in_order(spec, until or names[-1])
     job = Job(spec, RunFolder(folder))
     with job.folder.lock():
         files: dict[str, dict[str, str]] = {}
-        for number, stage in enumerate(STAGES, 1):
-            if stage.name in wanted:
-                label = f"[{number}/{len(STAGES)}]"
-                files[stage.name] = run_stage(job, stage, files, label=label)
+        for stage in wanted:
+            label = f"[{names.index(stage.name) + 1}/{len(STAGES)}]"
+            files[stage.name] = run_stage(job, stage, files, label=label)
     return job
 
 
-def needed(spec: JobSpec, until: str) -> set[str]:
-    """The stage and everything it reads, directly or not."""
+def in_order(spec: JobSpec, until: str) -> list[Stage]:
+    """The stage and everything it reads, directly or not.
+
+    In the order of `STAGES`, but what is read comes first: some specs read from later stages.
+    """
     by_name = {stage.name: stage for stage in STAGES}
-    found, todo = set(), [until]
+    wanted, todo = set(), [until]
     while todo:
         name = todo.pop()
-        if name not in found:
-            found.add(name)
+        if name not in wanted:
+            wanted.add(name)
             todo.extend(by_name[name].after(spec))
-    return found
+    found: dict[str, Stage] = {}
+
+    def add(name: str) -> None:
+        for before in by_name[name].after(spec):
+            add(before)
+        found.setdefault(name, by_name[name])
+
+    for stage in STAGES:
+        if stage.name in wanted:
+            add(stage.name)
+    return list(found.values())
 
 
 def stage_key(job: Job, stage: Stage, files: dict[str, dict[str, str]]) -> str:

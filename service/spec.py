@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from service.yaml_text import MOST, read
 from supernet.config import ChannelConfig, ConfigError
+from supernet.kinds import Kind
 from supernet.network import NetworkSpec
 from supernet.space import SearchSpace
 from training.recipe import Recipe, SupernetRecipe
@@ -164,12 +165,48 @@ class CapacitySpec(_Part):
 
 
 class SupernetSpec(_Part):
-    """Training of the weight-sharing supernet, and its estimates."""
+    """Training of the weights that all configs share or are generated from, and its estimates."""
 
+    kind: Kind = "sliced"
+    """Slices of shared weights, or MetaPruning's generator of weights."""
     recipe: Annotated[SupernetRecipe, closed(SupernetRecipe)]
+    start: Literal["random", "teacher", "sorted"] = "random"
+    """Untrained, or the teacher's weights, as they are or with the important channels first."""
+    widths: Literal["all", "narrowed"] = "all"
+    """What training draws from: the whole space, or what the measured stairs leave of it."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    processes: int = Field(default=1, ge=1, le=64)
+    """Processes that train together, each on its part of every batch; with cuda one a GPU."""
+    tensorboard: bool = False
+    """Write training curves beside the checkpoints."""
     recalibration_images: int = Field(default=512, ge=1)
     validation_images: int | None = Field(default=None, ge=1)
     """Images of the search-validation split used per estimate; all of them if not set."""
+    workers: int = Field(default=1, ge=1, le=256)
+    """Processes that score configs; their number changes no score."""
+    worker_threads: int | None = Field(default=None, ge=1)
+    """CPU threads of each of them; the job's `cpu_threads` if not set."""
+    scores: Path | None = None
+    """A file of scores that runs share; one in the run folder if not set."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> SupernetSpec:
+        if self.start != "random" and self.kind != "sliced":
+            raise SpecError(f"start: {self.start} needs kind: sliced, got kind: {self.kind}")
+        return self
+
+    def decides(self) -> dict[str, Any]:
+        """What of this decides the trained weights; nothing where all is as it always was."""
+        names = {"kind", "start", "widths", "device", "processes"}
+        return self.model_dump(include=names, exclude_defaults=True)
+
+    def judges(self) -> dict[str, Any]:
+        """What of this decides an estimate, beside the weights."""
+        found = {
+            "recalibration_images": self.recalibration_images,
+            "validation_images": self.validation_images,
+        }
+        return found | self.model_dump(include={"worker_threads"}, exclude_defaults=True)
 
 
 class SearchSpec(_Part):

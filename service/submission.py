@@ -12,7 +12,7 @@ from typing import Any
 from jobs.errors import SubmissionError
 from jobs.submission import Needs, StageRequest, Submission
 from service.job import Stage
-from service.pipeline import STAGES, needed
+from service.pipeline import STAGES, in_order
 from service.spec import JobSpec
 
 _MEASURE = ("profile", "select", "measure")
@@ -28,11 +28,11 @@ def submission(spec: JobSpec, until: str | None = None, priority: int = 0) -> Su
     names = [stage.name for stage in STAGES]
     if until is not None and until not in names:
         raise SubmissionError(f"until must be one of {', '.join(names)}, but got {until!r:.60}")
-    wanted = needed(spec, until or STAGES[-1].name)
+    wanted = in_order(spec, until or STAGES[-1].name)
     return Submission(
         name=spec.name,
         spec=spec.model_dump_json(),
-        stages=tuple(_request(spec, stage) for stage in STAGES if stage.name in wanted),
+        stages=tuple(_request(spec, stage) for stage in wanted),
         priority=priority,
     )
 

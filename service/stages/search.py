@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.console import Report
 from service.job import Job, Stage
+from service.scoring import mapper
 from service.spec import JobSpec
 from service.stages.supernet import estimator
 from service.store import write_json
@@ -23,7 +24,7 @@ def settings(spec: JobSpec) -> object:
         "limits": spec.limits.model_dump(exclude_defaults=True),
         "further": {name: _hash(limit.table) for name, limit in spec.limits.further.items()},
         "search": _without_unset(spec.search.model_dump(exclude={"finalists"})),
-        "estimate": spec.supernet.model_dump(mode="json", exclude={"recipe"}),
+        "estimate": spec.supernet.judges(),
         "seed": spec.seed,
     }
 
@@ -53,19 +54,21 @@ def run(job: Job, folder: Path, progress: Report) -> list[str]:
     if any(option.name == "seeds" for option in describe(spec.search.searcher)[1]):
         options.setdefault("seeds", uniform_seeds(problem))
     evaluate, source = _objective(job)
-    search(
-        problem,
-        spec.search.searcher,
-        options,
-        evaluate,
-        evaluator_id=source,
-        seed=spec.seed,
-        evaluations=spec.search.evaluations,
-        generation=spec.search.generation,
-        folder=folder,
-        goal=job.goal(problem),
-        progress=progress,
-    )
+    with mapper(job, evaluate) as scoring:
+        search(
+            problem,
+            spec.search.searcher,
+            options,
+            evaluate,
+            evaluator_id=source,
+            seed=spec.seed,
+            evaluations=spec.search.evaluations,
+            generation=spec.search.generation,
+            folder=folder,
+            goal=job.goal(problem),
+            mapper=scoring,
+            progress=progress,
+        )
     return ["search.json", "budget.json"]
 
 

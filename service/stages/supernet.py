@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.console import Report
-from service.job import Job, Stage, always
+from service.job import Job, Stage
 from service.spec import JobSpec
 
 if TYPE_CHECKING:
     from supernet.estimate import Estimator
+    from supernet.source import WeightSource
+
+WEIGHTS = "supernet.safetensors"
 
 
 def settings(spec: JobSpec) -> object:
@@ -21,35 +26,82 @@ def settings(spec: JobSpec) -> object:
         "data": spec.data.model_dump(mode="json"),
         "space": spec.space.model_dump(exclude={"narrow"}),
         "recipe": asdict(spec.supernet.recipe),
+        "supernet": spec.supernet.decides(),
         "seed": spec.seed,
         "cpu_threads": spec.cpu_threads,
     }
 
 
+def reads(spec: JobSpec) -> tuple[str, ...]:
+    """The table where its stairs choose the widths, the teacher where its weights are the start."""
+    return (
+        "capacity",
+        *(("profile",) if spec.supernet.widths == "narrowed" else ()),
+        *(("teacher",) if spec.supernet.start != "random" else ()),
+    )
+
+
 def run(job: Job, folder: Path, progress: Report) -> list[str]:
     """Writes `supernet.safetensors` and `history.json`."""
+    if job.spec.supernet.processes > 1:
+        from service.ranks import launch
+
+        launch(job, folder, progress)
+    else:
+        train(job, folder, progress)
+    return [WEIGHTS, "history.json"]
+
+
+def train(job: Job, folder: Path, progress: Report) -> None:
+    """The work of `run`, in each of the processes that train together."""
     import torch
 
     from service.store import write_json
-    from supernet.sliced import SlicedSupernet
+    from supernet.source import build
     from supernet.weights import save_weights
+    from training.scalars import tensorboard
     from training.supernet_loop import train_supernet
+    from training.task import Control
 
+    spec = job.spec.supernet
+    data = job.data()
     torch.manual_seed(job.spec.seed)
-    space = job.full_space()
-    supernet = SlicedSupernet(space)
-    result = train_supernet(
-        supernet,
-        space,
-        job.data(),
-        job.spec.supernet.recipe,
-        folder / "checkpoints",
-        seed=job.spec.seed,
-        progress=progress,
-    )
-    save_weights(supernet, folder / "supernet.safetensors")
-    write_json(folder / "history.json", result.history)
-    return ["supernet.safetensors", "history.json"]
+    supernet = build(spec.kind, job.full_space())
+    if spec.start != "random":
+        _adopt(supernet, job)
+    rank = int(os.environ.get("LOCAL_RANK", "0"))
+    supernet.to(f"cuda:{rank}" if spec.device == "cuda" else "cpu")
+    leads = int(os.environ.get("RANK", "0")) == 0
+    with (
+        tensorboard(folder / "tensorboard")
+        if spec.tensorboard and leads
+        else nullcontext() as chart
+    ):
+        result = train_supernet(
+            supernet,
+            job.space() if spec.widths == "narrowed" else job.full_space(),
+            data,
+            spec.recipe,
+            folder / "checkpoints",
+            seed=job.spec.seed,
+            progress=progress,
+            control=Control(chart=chart),
+        )
+    if leads:
+        save_weights(supernet, folder / WEIGHTS)
+        write_json(folder / "history.json", result.history)
+
+
+def _adopt(supernet: WeightSource, job: Job) -> None:
+    from service.stages.teacher import teacher
+    from supernet.sliced import SlicedSupernet
+    from supernet.sorting import sort_channels
+
+    assert isinstance(supernet, SlicedSupernet)
+    net = teacher(job)
+    if job.spec.supernet.start == "sorted":
+        sort_channels(net)
+    supernet.adopt(net)
 
 
 def estimator(job: Job) -> Estimator:
@@ -58,23 +110,36 @@ def estimator(job: Job) -> Estimator:
     Recalibrates on a fixed list of training images under evaluation transforms, and judges on
     the search-validation split, which was cut from the training data.
     """
+    import torch
+
     from supernet.estimate import Estimator
-    from supernet.sliced import SlicedSupernet
+    from supernet.scores import Scores
+    from supernet.source import build
     from supernet.weights import load_weights
     from training.images import evaluation_batches
 
     data, spec = job.data(), job.spec.supernet
-    supernet = SlicedSupernet(job.full_space())
-    load_weights(supernet, job.file("supernet", "supernet.safetensors"))
+    if spec.worker_threads is not None:
+        torch.set_num_threads(spec.worker_threads)
+    supernet = build(spec.kind, job.full_space())
+    load_weights(supernet, job.file("supernet", WEIGHTS))
+    supernet.to(spec.device)
+    scores = Scores(spec.scores or job.folder.path / "scores.sqlite")
+    scores.known([""])  # a damaged file ends the job here, and not every candidate
     recalibration = evaluation_batches(data.train, limit=spec.recalibration_images)
     validation = evaluation_batches(data.val, limit=spec.validation_images)
-    return Estimator(supernet, [images for images, _ in recalibration], list(validation))
+    return Estimator(
+        supernet,
+        [images for images, _ in recalibration],
+        list(validation),
+        scores,
+    )
 
 
 STAGE = Stage(
     name="supernet",
     summary="training the weight-sharing network",
-    after=always("capacity"),
+    after=reads,
     settings=settings,
     run=run,
 )
