@@ -5,13 +5,20 @@ BIN := $(VENV)/bin
 # of the test suite; tests of one file stay together
 JOBS ?= 2
 
-.PHONY: quickstart test check bench-latency bench-search format clean
+.PHONY: quickstart test browser check bench-latency bench-search format clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/stairprune run configs/quickstart.yaml
 
-test: $(VENV)/installed
+test: $(VENV)/installed browser
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+
+# Tests of the page run in Debian's Chromium; without one they are skipped, and say so.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null || if [ "$$(id -u)" = 0 ] \
+	  && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
+	else echo "no Chromium here: tests of the page are skipped"; fi
 
 check: $(VENV)/installed
 	$(BIN)/ruff format --check .

@@ -46,6 +46,10 @@ class Client:
         """JSON schema of a spec."""
         return self._to.object("GET", "/schema")
 
+    def searchers(self) -> list[dict[str, Any]]:
+        """Searchers with their options."""
+        return self._to.list("GET", "/searchers")
+
     def metrics(self) -> str:
         """Figures in Prometheus' text format."""
         return self._to.answer("GET", "/metrics").text

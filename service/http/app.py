@@ -17,6 +17,7 @@ from service.http.settings import ServerSettings
 from service.instance import Instance
 from service.library import Library
 from service.version import VERSION
+from service.web import pages
 
 
 def create_app(instance: Instance, settings: ServerSettings | None = None) -> FastAPI:
@@ -40,6 +41,7 @@ def create_app(instance: Instance, settings: ServerSettings | None = None) -> Fa
     )
     for module in sorted(pkgutil.iter_modules(routes.__path__), key=lambda found: found.name):
         app.include_router(importlib.import_module(f"{routes.__name__}.{module.name}").router)
+    app.include_router(pages.router)
     errors.install(app)
     # The last one added is the outermost.
     app.add_middleware(Measured, metrics=metrics)

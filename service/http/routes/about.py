@@ -41,6 +41,17 @@ def schema() -> dict[str, Any]:
     return JobSpec.model_json_schema()
 
 
+@router.get("/searchers")
+def searchers() -> list[dict[str, Any]]:
+    """Searchers with their options, as a job's `search` section takes them."""
+    from search.searcher import describe, names
+
+    return [
+        {"name": name, "summary": found[0], "options": [asdict(option) for option in found[1]]}
+        for name, found in ((name, describe(name)) for name in names())
+    ]
+
+
 @router.get("/metrics", response_class=Response)
 def metrics(server: Server) -> Response:
     """Figures in Prometheus' text format."""

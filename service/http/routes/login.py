@@ -12,29 +12,19 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from jobs import users
 from service.http.context import Context, Server
 from service.http.sessions import COOKIE, find, open_session
+from service.web.pages import render
 
 router = APIRouter(include_in_schema=False)
-_FORM = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Sign in - stairprune</title>
-<meta name="viewport" content="width=device-width"></head>
-<body><main><h1>stairprune</h1>{note}
-<form method="post" action="/login"><p><label for="token">Token</label>
-<input id="token" name="token" type="password" autocomplete="current-password" required>
-<button>Sign in</button></p></form>
-<p>The server printed a link that signs in without a token when it was started.</p>
-</main></body></html>
-"""
 
 
 @router.get("/login")
 def page(server: Server, code: Annotated[str, Query(max_length=200)] = "") -> Response:
     """The form; with a one-time code, a session at once."""
     if not code:
-        return HTMLResponse(_FORM.format(note=""))
+        return _form()
     user = server.codes.take(code)
     if user is None:
-        note = "<p role='alert'>This link was used before, or is too old.</p>"
-        return HTMLResponse(_FORM.format(note=note), 401)
+        return _form("This link was used before, or is too old.")
     return _signed_in(server, user)
 
 
@@ -46,8 +36,7 @@ async def sign_in(request: Request) -> Response:
     token = fields.get("token", [""])[0]
     user = await run_in_threadpool(find, server.instance.database, token)
     if user is None:
-        note = "<p role='alert'>This token is not known, or has ended.</p>"
-        return HTMLResponse(_FORM.format(note=note), 401)
+        return _form("This token is not known, or has ended.")
     return await run_in_threadpool(_signed_in, server, user.name)
 
 
@@ -59,6 +48,10 @@ def sign_out(request: Request, server: Server) -> Response:
     answer = RedirectResponse("/login", 303)
     answer.delete_cookie(COOKIE)
     return answer
+
+
+def _form(note: str = "") -> HTMLResponse:
+    return HTMLResponse(render("login", note=note), 401 if note else 200)
 
 
 def _signed_in(server: Context, user: str) -> Response:
