@@ -210,3 +210,25 @@ def test_trains_and_extracts_on_a_gpu(kind: Kind) -> None:
         torch.testing.assert_close(
             net(images, SPACE.smallest()), plain(images), rtol=1e-3, atol=1e-3
         )
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_pruningnet_of_the_whole_resnet50_steps_on_a_gpu() -> None:
+    network = NetworkSpec()
+    with torch.device("cuda"):
+        net = PruningNet(SearchSpace.from_ratios(network, [1, 0.75, 0.5])).train()
+    assert sum(p.numel() for p in net.parameters()) > 8e8
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+    images = torch.randn(8, 3, 224, 224, device="cuda")
+    labels = torch.arange(8, device="cuda")
+    rng = np.random.default_rng(0)
+    for _ in range(2):
+        optimiser.zero_grad()
+        with torch.autocast("cuda", torch.bfloat16):
+            logits = net(images, net.space.sample(rng))
+        loss = nn.functional.cross_entropy(logits.float(), labels)
+        torch.autograd.backward(loss)
+        optimiser.step()
+        assert torch.isfinite(loss)
+    assert torch.cuda.max_memory_allocated() < 40e9

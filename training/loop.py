@@ -133,6 +133,8 @@ class _Run:
         row = self.ranks.shared(row)
         self.history.append(row)
         self.loss_sum = 0.0
+        if epoch < self.task.recipe.epochs:
+            self.task.between_epochs(self.task.model)
         self._say(", ".join(f"{name} {value:.4g}" for name, value in row.items()))
         self._chart(**{name: value for name, value in row.items() if name.startswith("val_")})
 

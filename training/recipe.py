@@ -25,6 +25,8 @@ _RANGES = {
     "alpha": (0, 1),
     "temperature": (0.01, 1000),
     "accumulate": (1, 4096),
+    "gamma_l1": (0, 1),
+    "soft_rate": (0, 0.99),
     "random_subnets": (0, 64),
     "removal": (0, 1),
 }
@@ -97,10 +99,15 @@ class Recipe(Optimisation):
     Attributes:
         alpha: weight of the teacher's soft labels against the hard ones; unused without a teacher.
         temperature: of both softmaxes in the distillation term.
+        gamma_l1: weight of the L1 norm of batch norm's scales in the loss (network slimming).
+        soft_rate: share of every convolution's filters set to zero after each epoch but the last,
+            those of least L2 norm (soft filter pruning); they may grow again.
     """
 
     alpha: float = 0.5
     temperature: float = 4.0
+    gamma_l1: float = 0.0
+    soft_rate: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from training.images import evaluation_batches
 from training.loop import run
 from training.losses import distillation_loss
 from training.recipe import Recipe
+from training.sparsity import scales_l1, zero_smallest
 from training.task import DEFAULTS, Control, Progress, Result, Task, silent
 
 
@@ -60,7 +61,7 @@ def train(
                 with torch.no_grad():
                     guide = teacher(images)
             logits = net(images)
-        yield distillation_loss(
+        loss = distillation_loss(
             logits.float(),
             labels,
             None if guide is None else guide.float(),
@@ -68,6 +69,7 @@ def train(
             temperature=recipe.temperature,
             label_smoothing=recipe.label_smoothing,
         )
+        yield loss + recipe.gamma_l1 * scales_l1(net) if recipe.gamma_l1 else loss
 
     identity = {
         "data": data.fingerprint,
@@ -82,5 +84,6 @@ def train(
         evaluate=lambda model: {"val_accuracy": accuracy(model, evaluation_batches(data.val))},
         identity=identity,
         limit_images=limit_images,
+        between_epochs=lambda model: zero_smallest(model, recipe.soft_rate),
     )
     return run(task, folder, progress, control)

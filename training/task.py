@@ -52,6 +52,8 @@ class Task:
         evaluate: accuracies of a model by name; must not change the model.
         identity: what else decides the result, as JSON values; a folder serves one identity.
         limit_images: train on a fixed random sample of that many.
+        between_epochs: changes the model after every epoch but the last, by nothing but its
+            present weights.
     """
 
     model: nn.Module
@@ -62,6 +64,7 @@ class Task:
     evaluate: Callable[[nn.Module], Row]
     identity: Mapping[str, Any]
     limit_images: int | None = None
+    between_epochs: Callable[[nn.Module], None] = lambda model: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""How important channels are: one criterion a file, found by walking this folder."""
