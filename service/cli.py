@@ -206,6 +206,10 @@ def train(
         Path | None,
         typer.Option(help="Train this config (JSON) with the job's recipe, not the finalists."),
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(help="With --config: fine-tune what this pruning criterion keeps, as l1."),
+    ] = None,
     runs: Runs = Path("runs"),
     priority: cli_jobs.Priority = 0,
     watch: cli_jobs.Watch = False,
@@ -221,8 +225,12 @@ def train(
         return
     from service import single
 
+    if start is not None and config is None:
+        from service.spec import SpecError
+
+        raise SpecError(f"--start {start} needs --config, the widths to cut the network to")
     if config is not None:
-        result = single.train(*job_folder(Path(job), runs, "teacher"), config)
+        result = single.train(*job_folder(Path(job), runs, "teacher"), config, start)
     else:
         done, _ = job_folder(Path(job), runs, "train")
         result = done.json("train", "accuracy.json")

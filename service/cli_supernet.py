@@ -48,3 +48,47 @@ def score(
         typer.echo(json.dumps({"estimate": estimate}))
     else:
         typer.echo(f"estimate {estimate:.4f} on the search-validation split")
+
+
+@app.command()
+def propose(
+    job: JobFile,
+    criteria: Annotated[
+        str, typer.Option(help="Pruning criteria, by commas; combined as in l1+fpgm.")
+    ] = "l1,fpgm,l1+fpgm",
+    score: Annotated[bool, typer.Option(help="Estimate their accuracy with the supernet.")] = True,
+    runs: Runs = Path("runs"),
+    json_: Json = False,
+) -> None:
+    """The configs that pruning criteria make of the job's limits, priced and scored."""
+    from service.cli import job_folder
+    from service.console import progress
+    from service.proposals import proposals
+    from supernet.arithmetic import encode
+    from training.criterion import parts
+
+    names = tuple(criteria.split(","))
+    for name in names:
+        parts(name)
+    for stage in ("profile", "teacher", *(("supernet",) if score else ())):
+        done, _ = job_folder(job, runs, stage)
+    problem = done.problem()
+    with done.folder.lock(), progress("criteria") as report:
+        found = proposals(done, problem, names, report)
+        costs = problem.costs(encode(list(found.values())))
+        rows = {
+            name: {"config": config.to_json(), **{m: float(costs[m][at]) for m in costs}}
+            for at, (name, config) in enumerate(found.items())
+        }
+        if score:
+            from service.stages.supernet import estimator
+
+            evaluate = estimator(done)
+            for name, config in found.items():
+                rows[name]["estimate"] = evaluate(config)
+    if json_:
+        typer.echo(json.dumps(rows))
+        return
+    for name, row in rows.items():
+        figures = (f"{key} {value:.6g}" for key, value in row.items() if key != "config")
+        typer.echo(f"{name}: {', '.join(figures)}")

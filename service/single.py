@@ -17,18 +17,27 @@ def place(folder: Path, config: ChannelConfig) -> Path:
     return folder / "configs" / digest(config.to_json())[:12]
 
 
-def train(job: Job, folder: Path, path: Path) -> dict[str, Any]:
-    """Trains the config in `path` with the job's recipe, distilled from the job's teacher."""
+def train(job: Job, folder: Path, path: Path, start: str | None = None) -> dict[str, Any]:
+    """Trains the config in `path` with the job's recipe, distilled from the job's teacher.
+
+    Args:
+        start: a pruning criterion; the training fine-tunes the channels that it keeps of a trained
+            network then, instead of starting anew.
+    """
+    from service.proposals import pruned
     from service.stages.teacher import teacher
     from service.stages.train import train_config
 
     config = read_config(path)
     job.spec.network.check(config)
+    home = place(folder, config)
     with job.folder.lock(), progress("train") as report:
-        outcome = train_config(
-            job, config, place(folder, config), 0, teacher(job), job.data(), report
-        )
-    return {"folder": str(place(folder, config)), "test": outcome["test"]}
+        net = None
+        if start is not None:
+            home = home / f"from-{start}"
+            net = pruned(job, config, start, report)
+        outcome = train_config(job, config, home, 0, teacher(job), job.data(), report, net)
+    return {"folder": str(home), "test": outcome["test"]}
 
 
 def export(job: Job, folder: Path, path: Path) -> dict[str, Any]:

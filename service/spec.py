@@ -20,6 +20,7 @@ from supernet.config import ChannelConfig, ConfigError
 from supernet.kinds import Kind
 from supernet.network import NetworkSpec
 from supernet.space import SearchSpace
+from training.criterion import parts
 from training.recipe import Recipe, SupernetRecipe
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -218,9 +219,17 @@ class SearchSpec(_Part):
     """The least latency with at least this estimate is wanted then, not the highest estimate."""
     searcher: str = "evolution"
     options: dict[str, Any] = Field(default_factory=dict)
+    first: tuple[str, ...] = ()
+    """Pruning criteria whose configs are asked first, alone or combined as in `l1+fpgm`."""
     evaluations: int = Field(default=200, ge=1)
     generation: int = Field(default=40, ge=1)
     finalists: int = Field(default=2, ge=1)
+
+    @model_validator(mode="after")
+    def _criteria(self) -> SearchSpec:
+        for name in self.first:
+            parts(name)
+        return self
 
 
 class TrainSpec(_Part):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +57,16 @@ class RunFolder:
         path.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(path / ".lock", timeout=0)
 
-    def lock(self) -> FileLock:
+    def lock(self) -> AbstractContextManager[object]:
         """Held while a process works here.
 
         Raises:
             RunError: another process works here.
         """
         try:
-            self._lock.acquire()
+            return self._lock.acquire()
         except Timeout:
             raise RunError(f"{self.path}: another stairprune process works on this run") from None
-        return self._lock
 
     def stage(self, name: str) -> Path:
         """The folder of a stage."""

@@ -60,3 +60,11 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(path, {"x": float("nan")})
     assert read_json(path) == {"x": 1}
+
+
+def test_a_run_is_free_again_after_its_work(tmp_path: Path) -> None:
+    first = RunFolder(tmp_path)
+    with first.lock(), pytest.raises(RunError, match="another stairprune process"):
+        RunFolder(tmp_path).lock()
+    with RunFolder(tmp_path).lock():
+        pass

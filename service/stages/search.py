@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.console import Report
 from service.job import Job, Stage
+from service.proposals import proposals
 from service.scoring import mapper
 from service.spec import JobSpec
 from service.stages.supernet import estimator
@@ -16,6 +17,8 @@ from supernet.arithmetic import count
 
 if TYPE_CHECKING:
     from search.searcher import Evaluator
+
+FIRST = "first.json"
 
 
 def settings(spec: JobSpec) -> object:
@@ -30,8 +33,9 @@ def settings(spec: JobSpec) -> object:
 
 
 def _without_unset(search: dict[str, Any]) -> dict[str, Any]:
-    """So that searches of before there were goals stay finished."""
-    return {key: value for key, value in search.items() if (key, value) != ("at_least", None)}
+    """So that searches of before there were goals and criteria stay finished."""
+    unset: dict[str, Any] = {"at_least": None, "first": ()}
+    return {key: value for key, value in search.items() if key not in unset or value != unset[key]}
 
 
 def _hash(table: str) -> str:
@@ -41,18 +45,31 @@ def _hash(table: str) -> str:
 
 
 def run(job: Job, folder: Path, progress: Report) -> list[str]:
-    """Writes `search.json` and `budget.json`."""
+    """Writes `search.json`, `budget.json`, and what criteria proposed as `first.json`."""
     from search.baselines import uniform_seeds
     from search.feasibility import check
     from search.loop import run as search
+    from search.problem import SearchError
     from search.searcher import describe
 
     problem, spec = job.problem(), job.spec
     check(problem)
     write_json(folder / "budget.json", {c.metric: c.limit for c in problem.constraints})
     options = dict(spec.search.options)
-    if any(option.name == "seeds" for option in describe(spec.search.searcher)[1]):
+    takes_seeds = any(option.name == "seeds" for option in describe(spec.search.searcher)[1])
+    if takes_seeds:
         options.setdefault("seeds", uniform_seeds(problem))
+    outputs = ["search.json", "budget.json"]
+    if spec.search.first:
+        if not takes_seeds:
+            raise SearchError(
+                "search.first needs a searcher with the option seeds, but got "
+                f"{spec.search.searcher}"
+            )
+        found = proposals(job, problem, spec.search.first, progress)
+        write_json(folder / FIRST, {name: config.to_json() for name, config in found.items()})
+        options["seeds"] = list(dict.fromkeys([*found.values(), *options["seeds"]]))
+        outputs.append(FIRST)
     evaluate, source = _objective(job)
     with mapper(job, evaluate) as scoring:
         search(
@@ -69,7 +86,7 @@ def run(job: Job, folder: Path, progress: Report) -> list[str]:
             mapper=scoring,
             progress=progress,
         )
-    return ["search.json", "budget.json"]
+    return outputs
 
 
 def _objective(job: Job) -> tuple[Evaluator, str]:
@@ -83,8 +100,12 @@ def _objective(job: Job) -> tuple[Evaluator, str]:
 
 
 def reads(spec: JobSpec) -> tuple[str, ...]:
-    """The supernet is needed only where accuracy is estimated."""
-    return ("profile", "supernet") if spec.search.objective == "estimate" else ("profile",)
+    """The supernet only where accuracy is estimated, the teacher where criteria look at it."""
+    return (
+        "profile",
+        *(("supernet",) if spec.search.objective == "estimate" else ()),
+        *(("teacher",) if spec.search.first else ()),
+    )
 
 
 STAGE = Stage(

@@ -57,12 +57,14 @@ def train_config(
     guide: ResNet,
     data: Data,
     progress: Report,
+    start: ResNet | None = None,
 ) -> dict[str, Any]:
     """Trains one config with the job's recipe; returns test accuracy and history.
 
     Args:
         number: repetition; it sets weights and data order.
         guide: the teacher.
+        start: weights to start from, None for new ones.
     """
     import torch
 
@@ -77,7 +79,7 @@ def train_config(
     folder.mkdir(parents=True, exist_ok=True)
     seed = job.spec.seed + 1000 * (number + 1)
     torch.manual_seed(seed)
-    net = ResNet(job.spec.network, config)
+    net = ResNet(job.spec.network, config) if start is None else start
     result = train(
         net,
         data,
