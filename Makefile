@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # of the test suite; tests of one file stay together
 JOBS ?= 2
 
-.PHONY: quickstart test browser check bench-latency bench-search format clean
+.PHONY: quickstart test browser chaos check bench-latency bench-search format clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/stairprune run configs/quickstart.yaml
@@ -19,6 +19,12 @@ browser:
 	  && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
 	else echo "no Chromium here: tests of the page are skipped"; fi
+
+# some 30 minutes: 300 kills per store, 300 of the server, 20 seeds of real searches
+chaos: $(VENV)/installed
+	STAIRPRUNE_KILLS=300 $(BIN)/python -m pytest tests/test_jobs_chaos.py -k random
+	STAIRPRUNE_SERVER_KILLS=300 $(BIN)/python -m pytest tests/test_service_serve.py -k kills
+	STAIRPRUNE_SEEDS=20 $(BIN)/python -m pytest tests/test_service_chaos.py
 
 check: $(VENV)/installed
 	$(BIN)/ruff format --check .

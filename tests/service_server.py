@@ -53,11 +53,9 @@ def mini(**changes: Any) -> dict[str, Any]:
 
 def modelled(**changes: Any) -> dict[str, Any]:
     """A job whose table is computed and whose search maximises MACs: seconds, and no torch."""
-    chosen: dict[str, Any] = {
-        "target": {"backend": "modelled", "device": "a100", "precision": "int8", "batch": 128},
-        "search": {"objective": "macs"},
-    }
-    return mini(**chosen, **changes)
+    target = {"backend": "modelled", "device": "a100", "precision": "int8", "batch": 128}
+    search = {"objective": "macs", **changes.pop("search", {})}
+    return mini(target=target, search=search, **changes)
 
 
 def instance_in(folder: Path, url: str | None = None) -> tuple[Instance, str]:
