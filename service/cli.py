@@ -38,6 +38,7 @@ app.add_typer(cli_engine.app, name="engine")
 app.add_typer(cli_search.app, name="search")
 app.add_typer(cli_tables.app, name="tables")
 app.command()(cli_serve.serve)
+app.command()(cli_serve.tidy)
 for verb in cli_jobs.VERBS:
     app.command()(verb)
 app.add_typer(cli_serve.token_app, name="token")

@@ -41,11 +41,18 @@ def serve(
         int | None, typer.Option(min=1, help="Stages that may share the CPU; by default its cores.")
     ] = None,
     work: Annotated[bool, typer.Option(help="Whether this machine runs stages too.")] = True,
+    keep_logs: Annotated[
+        float, typer.Option(min=0, help="Days that logs of ended jobs are kept.")
+    ] = 90.0,
+    keep_runs: Annotated[
+        float, typer.Option(min=0, help="Days that working folders of ended jobs are kept.")
+    ] = 7.0,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Serve the page and the API, and run jobs on this machine."""
     from service.serve import Serving
     from service.serve import serve as run
+    from service.upkeep import Retention
 
     def say(text: str) -> None:
         typer.echo(text)
@@ -66,9 +73,30 @@ def serve(
             user=user or getpass.getuser(),
             cpu_slots=cpu_slots,
             work=work,
+            retention=Retention(logs=keep_logs, runs=keep_runs),
         ),
         say,
     )
+
+
+def tidy(
+    folder: Folder = HOME,
+    url: Url = None,
+    keep_logs: Annotated[float, typer.Option(min=0, help="Days.")] = 90.0,
+    keep_runs: Annotated[float, typer.Option(min=0, help="Days.")] = 7.0,
+    dry_run: Annotated[bool, typer.Option(help="Only say what would go.")] = False,
+) -> None:
+    """Clear away old logs and working folders of ended jobs; a running server does so by itself."""
+    from service.instance import open_instance
+    from service.upkeep import Retention
+    from service.upkeep import tidy as clear
+
+    keep = Retention(logs=keep_logs, runs=keep_runs)
+    cleared = clear(open_instance(folder, url), keep, dry=dry_run)
+    if dry_run:
+        for path in (*cleared.logs, *cleared.runs):
+            typer.echo(path)
+    typer.echo(f"{'would clear' if dry_run else 'cleared'} away: {cleared}")
 
 
 @token_app.command("create")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from service.http.settings import LOOPBACK, ServerSettings, host_of
+from service.upkeep import Retention, keep_tidy
 
 if TYPE_CHECKING:
     import uvicorn
@@ -41,6 +42,7 @@ class Serving:
             the store has one already.
         cpu_slots: stages that may share the CPU; None: by the cores.
         work: whether this machine runs stages too.
+        retention: how long what ended jobs leave behind is kept.
     """
 
     folder: Path
@@ -53,6 +55,7 @@ class Serving:
     user: str = field(default_factory=getpass.getuser)
     cpu_slots: int | None = None
     work: bool = True
+    retention: Retention = field(default_factory=Retention)
 
     def settings(self) -> ServerSettings:
         """How the API is to answer.
@@ -113,6 +116,10 @@ def serve(serving: Serving, say: Callable[[str], None]) -> None:
     scheduler = threading.Thread(
         target=instance.scheduler(serving.cpu_slots).run, args=(stop, say), name="scheduler"
     )
+    upkeep = threading.Thread(
+        target=keep_tidy, args=(instance, serving.retention, stop, say), name="upkeep"
+    )
+    upkeep.start()
     if serving.work:
         scheduler.start()
     try:
@@ -120,6 +127,7 @@ def serve(serving: Serving, say: Callable[[str], None]) -> None:
     finally:
         context.closing.set()
         stop.set()
+        upkeep.join()
         if serving.work:
             scheduler.join()
         instance.database.close()
