@@ -46,6 +46,7 @@ def show(table: TableId, server: Server = None, json_: Json = False) -> None:
 
     with connect(server) as client:
         found = client.table(table)
+        found["curves"] = client.stairs(table)
     if json_:
         typer.echo(json.dumps(found))
         return

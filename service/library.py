@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ from latency_tables.table import LatencyTable, TableError
 from service.instance import Instance
 
 SHIPPED = "shipped"
-_KEPT = 8  # parsed tables, and what was made of them
+_KEPT = 16  # parsed tables, and what was made of them
 T = TypeVar("T")
 
 
@@ -64,6 +65,7 @@ class Library:
         self._instance = instance
         self._kept: OrderedDict[tuple[str, str], Any] = OrderedDict()
         self._lock = threading.Lock()
+        self._making: dict[tuple[str, str], threading.Lock] = {}
 
     def entries(self) -> list[TableEntry]:
         """All tables: the newest first, shipped ones last."""
@@ -107,15 +109,19 @@ class Library:
         """What `make` gives for a table, kept for the next time; tables never change."""
         key = (table, what)
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                found: T = self._kept[key]
-                return found
-        value = make()
-        with self._lock:
-            self._kept[key] = value
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
+            making = self._making.setdefault(key, threading.Lock())
+        # One thread makes it; the others that want it wait and then find it.
+        with making:
+            with self._lock:
+                if key in self._kept:
+                    self._kept.move_to_end(key)
+                    found: T = self._kept[key]
+                    return found
+            value = make()
+            with self._lock:
+                self._kept[key] = value
+                while len(self._kept) > _KEPT:
+                    self._making.pop(self._kept.popitem(last=False)[0], None)
         return value
 
     def add(self, data: bytes, name: str) -> TableEntry:
@@ -133,6 +139,7 @@ class Library:
             file.write_bytes(data)
             digest = self._instance.artifacts.put(file)
         table_id = assets.register(self._instance.database, "tables", digest, name, facts(table))
+        self.made(table_id, "table", lambda: table)
         return self.entry(table_id)
 
     def data(self, table: str) -> bytes:
@@ -147,7 +154,16 @@ class Library:
         return LatencyTable.loads(self.data(table).decode("utf-8"))
 
     def _shipped(self, name: str) -> TableEntry:
-        details = self.made(name, "facts", lambda: facts(self._parsed(name)))
         return TableEntry(
-            id=name, name=name, job=SHIPPED, artifact=None, created_at=None, details=details
+            id=name,
+            name=name,
+            job=SHIPPED,
+            artifact=None,
+            created_at=None,
+            details=_shipped_facts(name),
         )
+
+
+@cache
+def _shipped_facts(name: str) -> dict[str, Any]:
+    return facts(shipped.load(name))

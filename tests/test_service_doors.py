@@ -137,7 +137,10 @@ def test_a_table_is_listed_shown_compared_and_goes_in_and_out(
         assert made.details["origin"] == "modelled"
         shown = client.table(SHIPPED)
         assert shown["held_out"]["errors"]["points"] == 40
-        stair = max(shown["curves"], key=lambda c: len(c["right_edges"]))
+        steps = client.stairs(SHIPPED)
+        assert [s["label"] for s in steps] == [c["label"] for c in shown["curves"]]
+        assert client.held_out(SHIPPED) == shown["held_out"]
+        stair = max(steps, key=lambda c: len(c["right_edges"]))
         curve = client.curve(SHIPPED, stair["block"], stair["gene"])
         assert curve["right_edges"] == stair["right_edges"]
         assert len(curve["widths"]) == len(curve["ms"]) == len(curve["rounds"])
@@ -147,7 +150,6 @@ def test_a_table_is_listed_shown_compared_and_goes_in_and_out(
         rows = client.rows(SHIPPED, limit=10)
         assert (len(rows["rows"]), rows["next"]) == (10, 10)
         assert rows["total"] == shown["details"]["rows"]
-        assert client.stairs(SHIPPED) == shown["curves"]
         roof = client.roof(SHIPPED)
         assert roof is not None
         assert len(roof["points"]) == rows["total"]

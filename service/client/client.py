@@ -174,6 +174,11 @@ class Client:
         """All curves of a table with their right edges."""
         return self._to.list("GET", f"/tables/{table}/stairs")
 
+    def held_out(self, table: str) -> dict[str, Any] | None:
+        """Networks never fitted, predicted against measured; may take minutes without a fit."""
+        found: dict[str, Any] | None = self._to.json("GET", f"/tables/{table}/held-out")
+        return found
+
     def rows(self, table: str, **paging: Any) -> dict[str, Any]:
         """Raw rows; `block`, `start` and `limit` as the API has them."""
         return self._to.object("GET", f"/tables/{table}/rows", params=paging)

@@ -45,7 +45,7 @@ async def upload(
 
 @router.get("/{table}")
 def show(table: TableId, server: Server) -> dict[str, Any]:
-    """What a table covers, its curves in short, and how far to trust it."""
+    """What a table covers, its curves in short, and, where it holds a fit, how far to trust it."""
     entry, library = server.library.entry(table), server.library
     loaded = library.table(table)
     found = library.made(
@@ -53,7 +53,7 @@ def show(table: TableId, server: Server) -> dict[str, Any]:
         "shown",
         lambda: {
             "curves": table_facts.curves(loaded),
-            "held_out": table_facts.held_out(loaded),
+            "held_out": None if loaded.fitted is None else table_facts.held_out(loaded),
             "geometries": {name: len(rows) for name, rows in loaded.by_geometry().items()},
         },
     )
@@ -70,7 +70,17 @@ def curve(table: TableId, server: Server, block: _Block, gene: _Gene) -> dict[st
 def stairs(table: TableId, server: Server) -> list[dict[str, Any]]:
     """All curves in short, with their right edges."""
     loaded = server.library.table(table)
-    return server.library.made(table, "stairs", lambda: table_facts.curves(loaded))
+    return server.library.made(table, "stairs", lambda: table_facts.stairs(loaded))
+
+
+@router.get("/{table}/held-out")
+def held_out(table: TableId, server: Server) -> dict[str, Any] | None:
+    """Networks never fitted, predicted against measured; null where none was measured.
+
+    A table without a fit is fitted first, which can take minutes.
+    """
+    loaded = server.library.table(table)
+    return server.library.made(table, "held", lambda: table_facts.held_out(loaded))
 
 
 @router.get("/{table}/rows")

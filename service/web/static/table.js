@@ -63,8 +63,8 @@ async function roof() {
   }), `Roofline: ${found.points.length} shapes under a peak of ${number(found.gmacs)} GMAC/s`);
 }
 
-function held() {
-  const found = table.held_out;
+async function held() {
+  const found = table.held_out ?? await call(`/tables/${id}/held-out`);
   if (!found) { byId("held").replaceChildren("No networks were measured with this table."); return; }
   const groups = Map.groupBy ? Map.groupBy(found.networks, (n) => n.role) : new Map([["networks", found.networks]]);
   const most = Math.max(...found.networks.map((n) => n.measured)) * 1.05;
@@ -118,10 +118,10 @@ guarded(async () => {
   byId("title").textContent = table.name;
   byId("about").textContent = `${d.summary}; ${d.origin}. ${d.rows} shapes, ${d.chains} chains, ${d.networks} networks; fingerprint ${d.fingerprint}.`;
   const errors = table.held_out?.errors;
-  byId("trust").textContent = errors?.points ? `${errors.points} networks never fitted: ${number(errors.mape_percent, 3)} % mean error, worst ${number(errors.worst_percent, 3)} %.` : "No network was held out: the prediction error is unknown.";
+  byId("trust").textContent = errors?.points ? `${errors.points} networks never fitted: ${number(errors.mape_percent, 3)} % mean error, worst ${number(errors.worst_percent, 3)} %.` : d.networks ? "It holds no fit; open the networks below to have it fitted." : "No network was measured: the prediction error is unknown.";
   byId("download").href = `/api/v1/tables/${id}/download`;
-  fill(form.elements.curve, ...table.curves.map((c, n) => h("option", { value: n }, `${c.label} (${c.right_edges.length} edges)`)));
-  const most = table.curves.reduce((top, c, n) => (c.right_edges.length > table.curves[top].right_edges.length ? n : top), 0);
+  fill(form.elements.curve, ...table.curves.map((c, n) => h("option", { value: n }, `${c.label} (${c.points} widths)`)));
+  const most = table.curves.reduce((top, c, n) => (c.points > table.curves[top].points ? n : top), 0);
   const linked = table.curves.findIndex((c) => c.block === query.get("block") && c.gene === query.get("gene"));
   form.elements.curve.value = linked >= 0 ? linked : most;
   if (!table.curves.length) throw new Error("this table holds no curve: too few points along any axis");
@@ -129,4 +129,6 @@ guarded(async () => {
   form.elements.with.value = query.get("with") ?? "";
   show();
   form.addEventListener("input", show);
+  const steps = await call(`/tables/${id}/stairs`);
+  [...form.elements.curve.options].forEach((option, n) => { option.textContent = `${steps[n].label} (${steps[n].points} widths, ${steps[n].right_edges.length} right edges)`; });
 });
