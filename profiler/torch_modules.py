@@ -45,7 +45,8 @@ class Copy(nn.Module):
 
     def __init__(self, elements: int) -> None:
         super().__init__()
-        self.result = torch.empty(elements)
+        self.result: Tensor
+        self.register_buffer("result", torch.empty(elements))
 
     def forward(self, x: Tensor) -> Tensor:
         """[elements] to [elements]."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -71,7 +72,8 @@ class TorchGraph:
     def __init__(self, torch: FakeTorch) -> None:
         self.torch = torch
 
-    def capture_begin(self, capture_error_mode: str) -> None:
+    def capture_begin(self, pool: object = None, *, capture_error_mode: str) -> None:
+        self.torch.pools.append(pool)
         assert capture_error_mode in ("global", "thread_local", "relaxed")
         with self.torch.errors("capture_begin"):
             self.torch.cuda_.begin_capture(self.torch.current)
@@ -109,10 +111,13 @@ class FakeTorch(Faulty):
     def __init__(self, cuda: Cuda) -> None:
         super().__init__(cuda)
         self.cuda_, self.current = cuda, 0
+        self.pools: list[object] = []
+        self.handles = count(1)
         self.cuda = SimpleNamespace(  # type: ignore[assignment]
             Event=lambda enable_timing: TorchEvent(self, enable_timing),
             Stream=lambda: TorchStream(self),
             CUDAGraph=lambda: TorchGraph(self),
+            graph_pool_handle=lambda: (0, next(self.handles)),
             stream=self._on,
             synchronize=lambda: None,
             get_device_properties=self._properties,

@@ -8,8 +8,7 @@ another. The SM clock is locked while measuring where that is allowed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -17,14 +16,12 @@ from latency_tables.table import Target
 from profiler import cuda_device, machine
 from profiler.backend import BackendError, OutOfMemoryError, Runner, check_precision, check_size
 from profiler.feed import INPUTS
-from profiler.gpu import choose, nvml
+from profiler.gpu import choose
+from profiler.gpu.backend import OWN, GpuBackend
 from profiler.gpu.device import Device
 from profiler.gpu.pool import Pool
 from profiler.gpu.timing import EngineRunner
-from profiler.gpu.watch import GpuWatch, still_clocks
 from profiler.lock import cache_dir
-from profiler.measure import Watch
-from profiler.protocol import Protocol
 from profiler.trt import loading, networks
 from profiler.trt.build import Factory
 from profiler.trt.engine import TensorRtEngine
@@ -36,19 +33,17 @@ from supernet.network import NetworkSpec
 from supernet.shapes import Shape
 
 SETTINGS = Settings()
-OWN = Protocol(iterations=30, round_ms=20.0, tolerance=0.01, rows="in-context")
-"""Clocks of a GPU are steadier than a CPU's, and its runs shorter."""
-TUNED = ("iterations", "round_ms", "tolerance", "rows")
 SHORT = re.compile(r"out ?of ?memory", re.IGNORECASE)
 
 
-class Plugin:
+class Plugin(GpuBackend):
     """Backend `tensorrt`; see `profiler.backend.Backend` and `profiler.capabilities`."""
 
     name = "tensorrt"
     summary = "TensorRT on a CUDA device, fp32 without TF32, fp16, int8 (Q/DQ)"
     precisions: tuple[str, ...] = ("fp32", "fp16", "int8")
     files = True
+    own = replace(OWN, rows="in-context")
 
     def __init__(self) -> None:
         self._factories: dict[str, Factory] = {}
@@ -73,9 +68,7 @@ class Plugin:
             batch=batch,
             threads=threads,
             details={
-                **machine.facts(),
-                **cuda_device.facts(),
-                **nvml.facts(nvml.here()),
+                **self.facts(),
                 **SETTINGS.facts(),
                 "host": machine.device(),
                 "cuda_package": choose.chosen(),
@@ -83,23 +76,6 @@ class Plugin:
                 "inputs": str(INPUTS),
             },
         )
-
-    def protocol(self, asked: Protocol) -> Protocol:
-        """`asked`, with what suits a GPU in place of what was left at its default."""
-        usual = Protocol()
-        left = [name for name in TUNED if getattr(asked, name) == getattr(usual, name)]
-        return replace(asked, **{name: getattr(OWN, name) for name in left})
-
-    def watch(self, target: Target) -> Watch:
-        """Sees what NVML tells; nothing without it. The host's load does not reach CUDA graphs."""
-        found = nvml.here()
-        return (lambda ms: "") if isinstance(found, str) else GpuWatch(found)
-
-    @contextmanager
-    def steady(self, target: Target) -> Iterator[Target]:
-        """Locks the SM clock where that is allowed; the details say what came of it."""
-        with still_clocks(nvml.here()) as outcome:
-            yield replace(target, details={**target.details, cuda_device.CLOCKS: outcome})
 
     def block(self, shape: Shape, target: Target) -> Runner:
         fill = networks.chain([shape], target.batch, target.precision)
@@ -129,7 +105,7 @@ class Plugin:
 
     def _runner(self, fill: Fill, target: Target, what: str) -> Runner:
         check_precision(self, target.precision)
-        self._check_device(self._device, target)
+        self.check_device(self._device, target)
         try:
             plan = self._factory(target).build(fill, what)
             engine = TensorRtEngine(loading.load(), plan, what)
@@ -146,15 +122,6 @@ class Plugin:
     @cached_property
     def _pool(self) -> Pool:
         return Pool(self._device)
-
-    @staticmethod
-    def _check_device(device: Device, target: Target) -> None:
-        wanted, found = target.details.get(cuda_device.UUID, ""), device.identity().uuid
-        if wanted and found and wanted.lower() != found.lower():
-            raise BackendError(
-                f"the target is the GPU {wanted}, but {device.name} uses {found}; "
-                "CUDA_VISIBLE_DEVICES must be the same for both"
-            )
 
     def _factory(self, target: Target) -> Factory:
         """One builder for all engines, with the kernel timings of this GPU at these clocks."""

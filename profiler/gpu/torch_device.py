@@ -72,7 +72,7 @@ class TorchDevice:
         graph = self._torch.cuda.CUDAGraph()
         with self._errors("capture"), self._torch.cuda.stream(stream.own):
             # of this thread: others may allocate meanwhile
-            graph.capture_begin(capture_error_mode="thread_local")
+            graph.capture_begin(**self._memory(), capture_error_mode="thread_local")
             try:
                 work()
             except BaseException:
@@ -86,6 +86,10 @@ class TorchDevice:
         with self._errors("graph launch"), self._torch.cuda.stream(stream.own):
             graph.replay()
 
+    def _memory(self) -> dict[str, Any]:
+        """Where a graph's own memory comes from, as `capture_begin` takes it."""
+        return {}
+
     @contextmanager
     def _errors(self, what: str) -> Iterator[None]:
         try:
@@ -96,3 +100,25 @@ class TorchDevice:
             raise
         except RuntimeError as error:
             raise BrokenError(f"CUDA {what} failed: {error}") from None
+
+
+class SharingTorchDevice(TorchDevice):
+    """All its streams are one, and its graphs share the memory that they allocate.
+
+    For what allocates while it runs, as torch modules do: what graphs of a session hold between
+    their kernels would not fit side by side. So only one may run at a time, and what it leaves is
+    gone when the next one runs.
+    """
+
+    def __init__(self, torch: Any) -> None:
+        super().__init__(torch)
+        self._stream: Stream | None = None
+        self._pool: Any = None
+
+    def stream(self) -> Stream:
+        self._stream = self._stream or super().stream()
+        return self._stream
+
+    def _memory(self) -> dict[str, Any]:
+        self._pool = self._pool or self._torch.cuda.graph_pool_handle()
+        return {"pool": self._pool}
