@@ -42,8 +42,15 @@ def rows(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("TensorRT", found["tensorrt"] or "not installed"),
         ("NVML", f"{nvml_facts['nvml']}{f': {told}' if told else ''}"),
         ("CUDA packages", ", ".join(ready) or f"none of {', '.join(found['packages'])}"),
-        ("GPU tests", f"skipped: {found['tests']}" if found["tests"] else "pytest -m gpu"),
+        ("GPU tests", _tests(bool(found["devices"]), found["tests"])),
     ]
+
+
+def _tests(devices: bool, lacking: str | None) -> str:
+    """Which tests would run; those of TensorRT need more than a GPU."""
+    if not devices:
+        return f"skipped: {lacking}"
+    return "pytest -m gpu" + (f"; those of TensorRT are skipped: {lacking}" if lacking else "")
 
 
 def _tensorrt() -> str | None:

@@ -40,6 +40,9 @@ def test_with_a_gpu_it_says_what_would_run(monkeypatch: pytest.MonkeyPatch) -> N
     assert lines["NVML"].startswith("available: sm_clock_mhz 1410, ")
     assert lines["CUDA packages"] == "torch"
     assert lines["GPU tests"] == "pytest -m gpu"
+    monkeypatch.setattr(type(load("tensorrt")), "unavailable", lambda self: "no tensorrt")
+    lines = dict(doctor_gpu.rows(doctor_gpu.examine()))
+    assert lines["GPU tests"] == "pytest -m gpu; those of TensorRT are skipped: no tensorrt"
 
 
 def test_doctor_shows_them_beside_everything_else() -> None:
