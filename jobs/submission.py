@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from jobs.errors import SubmissionError
@@ -67,6 +67,16 @@ class StageRequest:
     def __post_init__(self) -> None:
         _named("stages.name", self.name)
 
+    def plain(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        needs = {"cpu": self.needs.cpu, "gpus": self.needs.gpus}
+        return {
+            "name": self.name,
+            "after": self.after,
+            "settings": self.settings,
+            "needs": needs,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
@@ -76,6 +86,7 @@ class Submission:
         spec: JSON text for whoever runs the stages.
         priority: higher goes first; among equals, who came first.
         most_attempts: failures of one stage after which the job has failed.
+        digest: tells submissions apart: SHA-256 over everything else in it.
     """
 
     name: str
@@ -83,6 +94,7 @@ class Submission:
     stages: tuple[StageRequest, ...]
     priority: int = 0
     most_attempts: int = 3
+    digest: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         _named("name", self.name)
@@ -99,16 +111,21 @@ class Submission:
                     f"({', '.join(sorted(before)) or 'none'}), but got {unknown[0]!r}"
                 )
             before.add(stage.name)
-        _within("bytes of the job", len(self._canonical()), 1, _MOST_BYTES)
-
-    @property
-    def digest(self) -> str:
-        """Tells submissions apart: SHA-256 over everything in it."""
-        return hashlib.sha256(self._canonical()).hexdigest()
+        canonical = self._canonical()
+        _within("bytes of the job", len(canonical), 1, _MOST_BYTES)
+        object.__setattr__(self, "digest", hashlib.sha256(canonical).hexdigest())
 
     def _canonical(self) -> bytes:
+        # Not `asdict`, which copies the settings value by value: most of the time of a submission.
+        whole = {
+            "name": self.name,
+            "spec": self.spec,
+            "stages": [stage.plain() for stage in self.stages],
+            "priority": self.priority,
+            "most_attempts": self.most_attempts,
+        }
         try:
-            return json.dumps(asdict(self), sort_keys=True, allow_nan=False).encode()
+            return json.dumps(whole, sort_keys=True, allow_nan=False).encode()
         except (TypeError, ValueError) as error:
             raise SubmissionError(f"settings must be JSON, but {error}") from None
 

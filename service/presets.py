@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -24,8 +25,9 @@ class Preset:
     spec: dict[str, Any]
 
 
-def presets() -> list[Preset]:
-    """All of them, by name."""
+@cache
+def presets() -> tuple[Preset, ...]:
+    """All of them, by name. Read once: they are part of the package, and YAML is slow to read."""
     folder = files("configs")
     found = []
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
@@ -34,7 +36,7 @@ def presets() -> list[Preset]:
             title = text.splitlines()[0].lstrip("# ").rstrip(".")
             spec: Any = read(text)
             found.append(Preset(name=file.name.removesuffix(".yaml"), title=title, spec=spec))
-    return found
+    return tuple(found)
 
 
 def preset(name: str) -> Preset:

@@ -7,6 +7,7 @@ settings: another machine's result is never taken for it.
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 from jobs.errors import SubmissionError
@@ -40,15 +41,20 @@ def submission(spec: JobSpec, until: str | None = None, priority: int = 0) -> Su
 def _request(spec: JobSpec, stage: Stage) -> StageRequest:
     settings: dict[str, Any] = {"settings": stage.settings(spec)}
     if stage.name in _MEASURE:
-        from profiler import machine
-
-        settings["machine"] = [machine.device(), machine.usable_cores()]
+        settings["machine"] = _machine()
     return StageRequest(
         name=stage.name,
         after=stage.after(spec),
         settings=json.loads(json.dumps(settings)),
         needs=_needs(spec, stage.name),
     )
+
+
+@cache
+def _machine() -> list[str | int]:
+    from profiler import machine
+
+    return [machine.device(), machine.usable_cores()]
 
 
 def _needs(spec: JobSpec, stage: str) -> Needs:

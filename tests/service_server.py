@@ -72,7 +72,7 @@ def served(
 ) -> Iterator[Server]:
     """The server over an instance, on any free port."""
     app = create_app(instance, settings or ServerSettings(poll_s=0.05))
-    listener = socket.socket()
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
     threads = [threading.Thread(target=server.run, args=([listener],), daemon=True)]

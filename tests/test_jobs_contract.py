@@ -30,6 +30,7 @@ from jobs.errors import (
 )
 from jobs.migrate import upgrade
 from jobs.schema import VERSION_TABLE, metadata
+from jobs.submission import Needs, StageRequest, Submission
 from jobs.submit import submit
 
 HOST = Host(name="here", cpu_slots=2, gpus=("GPU-a",))
@@ -95,6 +96,19 @@ def test_one_key_is_one_job_for_64_at_once(store: Database) -> None:
     with pytest.raises(ConflictError, match=r"'key' was used for another submission"):
         submit(store, "ann", submission(priority=1), "key")
     assert submit(store, "bob", submission(), "key")[1]
+
+
+def test_a_submission_is_recognised_by_stores_of_earlier_versions() -> None:
+    made = Submission(
+        name="j",
+        spec="{}",
+        stages=(
+            StageRequest(name="a", settings={"x": [1, 2.5, None]}, needs=Needs(cpu="all", gpus=1)),
+            StageRequest(name="b", after=("a",)),
+        ),
+        priority=3,
+    )
+    assert made.digest == "05f4e2f62a775077ea1c1dbb9ffaa1ae100000e29fd4a445241922a7642c9fc9"
 
 
 def test_open_jobs_are_capped_exactly(store: Database) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ from jobs.database import Database
 from service.client.client import Client
 from service.client.errors import ClientError
 from service.instance import open_instance
-from service.serve import ServeError, Serving
+from service.serve import ServeError, Serving, _bind
 
 KILLS = int(os.environ.get("STAIRPRUNE_SERVER_KILLS", "10"))
 
@@ -216,6 +217,17 @@ def test_a_taken_port_and_a_bad_token_file_are_one_line(tmp_path: Path) -> None:
     code, told = started("--token-file", str(short), folder=tmp_path)
     assert code == 2
     assert "32 to 200" in told
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_answers_do_not_wait_for_the_network_to_fill(tmp_path: Path, host: str) -> None:
+    """asyncio turns Nagle's delay, 40 ms an answer, off only for sockets that name TCP."""
+    try:
+        listener = _bind(Serving(folder=tmp_path, host=host, port=0))
+    except ServeError:
+        pytest.skip("this machine has no IPv6")
+    with listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_hosts_follow_the_options() -> None:

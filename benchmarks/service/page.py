@@ -55,7 +55,7 @@ def served(folder: Path) -> Iterator[tuple[str, Any, Client]]:
     instance = open_instance(folder)
     users.ensure(instance.database, "ann")
     app = create_app(instance)
-    listener = socket.socket()
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
     stop = threading.Event()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 
 from service.http import errors, routes
@@ -23,9 +26,16 @@ from service.web import pages
 def create_app(instance: Instance, settings: ServerSettings | None = None) -> FastAPI:
     """The application over an opened instance; starts nothing."""
     settings = settings or ServerSettings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        current_default_thread_limiter().total_tokens = settings.threads
+        yield
+
     app = FastAPI(
         title="stairprune",
         version=VERSION,
+        lifespan=lifespan,
         openapi_url="/api/v1/openapi.json",
         docs_url=None,
         redoc_url=None,

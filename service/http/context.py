@@ -34,12 +34,13 @@ class Context:
     streams: threading.BoundedSemaphore
 
 
-def _context(request: Request) -> Context:
+# Async, or each would cost a turn in the thread pool.
+async def _context(request: Request) -> Context:
     found: Context = request.app.state.context
     return found
 
 
-def _user(request: Request) -> User:
+async def _user(request: Request) -> User:
     found: User = request.state.user
     return found
 

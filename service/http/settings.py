@@ -20,6 +20,8 @@ class ServerSettings:
         session_s: seconds that a browser stays signed in.
         most_streams: event and log streams at a time.
         poll_s: seconds between two looks at the store for a stream.
+        threads: requests that are worked on at a time; more would only wait for each other in the
+            interpreter and the database, each a little of everybody's time.
     """
 
     hosts: tuple[str, ...] = LOOPBACK
@@ -29,6 +31,7 @@ class ServerSettings:
     session_s: float = 7 * 24 * 3600.0
     most_streams: int = 200
     poll_s: float = 0.5
+    threads: int = 8
 
 
 def host_of(netloc: str) -> str:

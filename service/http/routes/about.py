@@ -18,7 +18,7 @@ router = APIRouter(prefix="/api/v1", tags=["server"])
 
 
 @router.get("/health")
-def health() -> dict[str, str]:
+async def health() -> dict[str, str]:
     """Whether the server answers; needs no token."""
     return {"status": "ok", "version": VERSION}
 
