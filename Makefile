@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # of the test suite; tests of one file stay together
 JOBS ?= 2
 
-.PHONY: quickstart test browser chaos check bench-latency bench-search format clean
+.PHONY: quickstart test browser chaos check bench-latency bench-search bench-service format clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/stairprune run configs/quickstart.yaml
@@ -41,6 +41,10 @@ bench-search: $(VENV)/installed
 	$(BIN)/python -m benchmarks.search.pricing
 	$(BIN)/python -m benchmarks.search.exact
 	$(BIN)/python -m benchmarks.search $(if $(QUICK),--quick)
+
+# the server under load, on SQLite and PostgreSQL: two minutes
+bench-service: $(VENV)/installed
+	$(BIN)/python -m benchmarks.service $(if $(QUICK),--quick)
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .

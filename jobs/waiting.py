@@ -46,9 +46,11 @@ def _scene(tx: Connection) -> _Scene:
     alive = select(executors.c.cpu_slots, executors.c.gpus).where(executors.c.expires_at >= now())
     held = (
         select(jobs.c.id, jobs.c.user, stages.c.key, attempts.c.number)
-        .join(leases, leases.c.job == jobs.c.number)
-        .join(attempts, attempts.c.number == leases.c.attempt)
-        .join(stages, stages.c.number == attempts.c.stage)
+        # Outer joins, though every lease has the rest: SQLite would begin with all the jobs.
+        .select_from(leases)
+        .outerjoin(jobs, jobs.c.number == leases.c.job)
+        .outerjoin(attempts, attempts.c.number == leases.c.attempt)
+        .outerjoin(stages, stages.c.number == attempts.c.stage)
     )
     running = tx.execute(held).all()
     owner = {row.number: row.id for row in running}

@@ -133,7 +133,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--quick", action="store_true", help="10 clients, 300 jobs: half a minute")
     parser.add_argument("--stores", nargs="+", choices=STORES, default=STORES)
-    parser.add_argument("--out", type=Path, default=RESULTS / "service.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "service-load.json")
     given = parser.parse_args(arguments)
     size = QUICK if given.quick else FULL
     load_before = os.getloadavg()[0]
