@@ -1,0 +1,1 @@
+"""Whether the supernet's estimates rank: against networks trained on their own."""

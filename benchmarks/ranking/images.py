@@ -1,0 +1,89 @@
+"""All images in the device's memory, augmented there; tiny networks would wait for files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from training.data import Data, split
+from training.images import Subset
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
+LEAST = 0.5
+"""Smallest side of a crop, as a share of the image's."""
+
+
+def pack(folder: Path, target: Path) -> None:
+    """Decodes `folder/train` and `folder/val`, one folder a class, into one .npz file."""
+    arrays: dict[str, Any] = {}
+    classes = sorted(path.name for path in (folder / "train").iterdir())
+    for part in ("train", "val"):
+        files = [
+            (file, label)
+            for label, name in enumerate(classes)
+            for file in sorted((folder / part / name).rglob("*.JPEG"))
+        ]
+        arrays[f"{part}_images"] = np.stack(
+            [np.asarray(Image.open(file).convert("RGB")) for file, _ in files]
+        )
+        arrays[f"{part}_labels"] = np.array([label for _, label in files], dtype=np.int64)
+    np.savez(target, classes=np.array(classes), allow_pickle=False, **arrays)
+
+
+class DeviceSet:
+    """An `ImageSet` on a device: random crops of up to a quarter of the area, and flips."""
+
+    def __init__(
+        self, pixels: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], device: str
+    ) -> None:
+        self.classes, self.labels = classes, torch.from_numpy(labels)
+        self._pixels = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)
+        self._mean = torch.tensor(MEAN, device=device)[:, None, None]
+        self._std = torch.tensor(STD, device=device)[:, None, None]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(
+        self, indices: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """See `training.images.ImageSet`."""
+        pixels = self._pixels[indices.to(self._pixels.device)].float().div_(255)
+        images = (pixels - self._mean) / self._std
+        if generator is not None:
+            images = _cropped(images, torch.rand(len(indices), 4, generator=generator))
+        return images.contiguous(memory_format=torch.channels_last), self.labels[indices]
+
+
+def _cropped(images: Tensor, draws: Tensor) -> Tensor:
+    """Random crops, flipped as often as not; draws uniform [n, 4]."""
+    drawn = draws.to(images.device)
+    side = LEAST + (1 - LEAST) * drawn[:, 0]
+    theta = torch.zeros(len(images), 2, 3, device=images.device)
+    theta[:, 0, 0] = side * torch.where(drawn[:, 1] < 0.5, -1.0, 1.0)
+    theta[:, 1, 1] = side
+    theta[:, :, 2] = (1 - side)[:, None] * (2 * drawn[:, 2:] - 1)
+    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
+def read(packed: Path, device: str, validation: int, seed: int = 0) -> Data:
+    """Training images without `validation` of them, those, and the test images (`val` on disk)."""
+    file = np.load(packed)
+    classes = tuple(str(name) for name in file["classes"])
+    train = DeviceSet(file["train_images"], file["train_labels"], classes, device)
+    test = DeviceSet(file["val_images"], file["val_labels"], classes, device)
+    kept, held = split(train.labels, validation, seed)
+    return Data(
+        name="tiny-imagenet-20",
+        train=Subset(train, kept),
+        val=Subset(train, held),
+        test=test,
+        fingerprint=f"{len(kept)} {len(held)} {len(test)} seed {seed}",
+    )
