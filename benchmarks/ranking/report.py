@@ -1,0 +1,114 @@
+"""`python -m benchmarks.ranking.report ROWS.jsonl`: the study's figures as a table and as JSON."""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.ranking.__main__ import done
+from benchmarks.ranking.protocol import configs, costs, load
+from benchmarks.ranking.stats import FIGURES, RESAMPLES, Floats, bootstrap, difference, tau
+from benchmarks.search.spaces import RESULTS, write
+
+Rows = dict[tuple[str, str, int], dict[str, Any]]
+
+
+def truths(rows: Rows) -> dict[str, list[float]]:
+    """Test accuracies by config, one per seed."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for (kind, name, _), row in sorted(rows.items()):
+        if kind == "net":
+            found[name].append(row["test"])
+    return dict(found)
+
+
+def predictors(rows: Rows, names: list[str]) -> dict[str, Floats]:
+    """Every predictor's values of these configs."""
+    wanted = configs(load())
+    found = {
+        metric: np.array([costs(wanted[name])[metric] for name in names])
+        for metric in ("macs", "params")
+    }
+    for (kind, name, seed), row in sorted(rows.items()):
+        if kind == "supernet":
+            for key in ("estimates", "without_recalibration"):
+                label = f"{name}-{seed}" + ("" if key == "estimates" else ", no recalibration")
+                found[label] = np.array([row[key][n] for n in names])
+    found["random"] = np.random.default_rng(0).random(len(names))
+    return found
+
+
+def ceiling(truth: dict[str, list[float]], names: list[str]) -> float | None:
+    """Tau between the first two seeds: about the most that any predictor can be expected to reach."""
+    twice = [truth[name] for name in names if len(truth[name]) > 1]
+    if len(twice) < 5:
+        return None
+    first, second = np.array([values[:2] for values in twice]).T
+    return tau(first, second)
+
+
+def study(rows: Rows, resamples: int = RESAMPLES) -> dict[str, Any]:
+    """All figures, wide and in band."""
+    truth = truths(rows)
+    result: dict[str, Any] = {"nets": sum(map(len, truth.values())), "groups": {}}
+    for group in ("all", "wide", "band"):
+        names = [name for name in truth if group == "all" or name.startswith(group)]
+        values = np.array([np.mean(truth[name]) for name in names])
+        known = predictors(rows, names)
+        result["groups"][group] = {
+            "configs": len(names),
+            "spread_points": 100 * float(np.ptp(values)),
+            "tau_between_seeds": ceiling(truth, names),
+            "predictors": {
+                label: {
+                    **{
+                        f: asdict(bootstrap(make, p, values, resamples))
+                        for f, make in FIGURES.items()
+                    },
+                    "tau_above_macs": asdict(difference(p, known["macs"], values, resamples)),
+                }
+                for label, p in known.items()
+            },
+        }
+    return result
+
+
+def render(result: dict[str, Any]) -> Table:
+    """One line per group and predictor."""
+    table = Table(title=f"{result['nets']} networks trained alone")
+    for column in ("configs", "predictor", "tau", "tau above MACs", "regret 1", "regret 10"):
+        table.add_column(column)
+
+    def cell(found: dict[str, float]) -> str:
+        return f"{found['value']:.2f} ({found['low']:.2f} to {found['high']:.2f})"
+
+    for group, found in result["groups"].items():
+        for label, figures in found["predictors"].items():
+            shown = ("tau", "tau_above_macs", "regret_1", "regret_10")
+            table.add_row(
+                f"{group} ({found['configs']})", label, *(cell(figures[s]) for s in shown)
+            )
+    return table
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rows", type=Path)
+    parser.add_argument("--out", type=Path, default=RESULTS / "ranking.json")
+    given = parser.parse_args()
+    rows = done(given.rows)
+    result = study(rows)
+    Console(width=140).print(render(result))
+    write(given.out, {**result, "rows": list(rows.values())})
+
+
+if __name__ == "__main__":
+    main()

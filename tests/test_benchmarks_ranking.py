@@ -1,0 +1,110 @@
+"""The ranking study: its protocol is what was frozen, its figures are what they say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from benchmarks.ranking.__main__ import done, pieces
+from benchmarks.ranking.images import pack, read
+from benchmarks.ranking.protocol import NETWORK, SPACE, TARGET, WITHIN, configs, costs, load, make
+from benchmarks.ranking.report import study
+from benchmarks.ranking.stats import bootstrap, difference, precision, regret, rho, tau
+
+RESULT = Path(__file__).parent.parent / "benchmarks" / "results" / "ranking.json"
+SCORES = st.lists(st.integers(0, 30), min_size=3, max_size=20, unique=True)
+
+
+def test_the_protocol_is_the_one_that_was_frozen() -> None:
+    frozen = load()
+    assert json.loads(json.dumps(make())) == frozen
+    wanted = configs(frozen)
+    assert len(wanted) == 25
+    for name, config in wanted.items():
+        SPACE.check(config)
+        if name.startswith("band"):
+            assert abs(costs(config)["macs"] / frozen["band_macs"] - 1) <= WITHIN + 1e-9
+    assert frozen["band_macs"] == TARGET * costs(NETWORK.dense())["macs"]
+    assert len(set(wanted.values())) == 25
+
+
+def values(found: object) -> object:
+    """Figures without their intervals, which take a minute."""
+    if isinstance(found, dict):
+        return {k: values(v) for k, v in found.items() if k not in ("low", "high")}
+    return found
+
+
+def test_the_figures_follow_from_the_rows() -> None:
+    kept = json.loads(RESULT.read_text(encoding="utf-8"))
+    rows = {(row["kind"], row["name"], row["seed"]): row for row in kept.pop("rows")}
+    assert values(study(rows, resamples=2)) == values(kept)
+
+
+@given(SCORES)
+def test_orders_agree_with_themselves_and_oppose_their_reverse(scores: list[int]) -> None:
+    truth = np.array(scores, dtype=float)
+    assert tau(truth, truth) == pytest.approx(1)
+    assert rho(-truth, truth) == pytest.approx(-1)
+    assert regret(truth, truth, 1) == 0
+    assert precision(truth, truth, 5) == 1
+    assert 0 <= regret(-truth, truth, 2) <= 100 * np.ptp(truth)
+
+
+def test_constant_predictors_say_nothing() -> None:
+    truth = np.arange(6.0)
+    assert tau(np.ones(6), truth) == 0
+    assert rho(np.ones(6), truth) == 0
+
+
+def test_intervals_hold_the_figure_and_are_the_same_again() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random(20)
+    near, noise = truth + 0.1 * rng.random(20), rng.random(20)
+    found = bootstrap(tau, near, truth)
+    assert found.low < found.value < found.high
+    assert found == bootstrap(tau, near, truth)
+    assert difference(near, noise, truth).low > 0
+
+
+def test_images_are_packed_cropped_and_split(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 12), ("val", 4)):
+        for name in ("a", "b"):
+            folder = tmp_path / part / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.JPEG")
+    pack(tmp_path, tmp_path / "images.npz")
+    import torch
+
+    data = read(tmp_path / "images.npz", "cpu", validation=6)
+    assert (len(data.train), len(data.val), len(data.test)) == (18, 6, 8)
+    index = torch.arange(4)
+    plain, labels = data.train.batch(index)
+    assert plain.shape == (4, 3, 64, 64)
+    assert torch.equal(plain, data.train.batch(index)[0])
+    cropped, same = data.train.batch(index, torch.Generator().manual_seed(1))
+    again, _ = data.train.batch(index, torch.Generator().manual_seed(1))
+    assert torch.equal(cropped, again)
+    assert torch.equal(labels, same)
+    assert not torch.equal(cropped, plain)
+    assert cropped.abs().max() <= plain.abs().max() + 3
+
+
+def test_a_killed_study_goes_on_behind_its_last_whole_row(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    row = {"kind": "net", "name": "wide-0", "seed": 0, "test": 0.5, "seconds": 1.0}
+    rows.write_text(json.dumps(row) + '\n{"kind": "net", "na')
+    known = done(rows)
+    todo = [key for key in pieces(load(), 1, 0) if key not in known]
+    assert ("net", "wide-0", 0) not in todo
+    assert todo[:3] == [("supernet", name, 0) for name in ("sandwich", "single", "pruningnet")]
+    assert len(todo) == 3 + 3 * 25 - 1
