@@ -46,7 +46,7 @@ def predictors(rows: Rows, names: list[str]) -> dict[str, Floats]:
 
 
 def ceiling(truth: dict[str, list[float]], names: list[str]) -> float | None:
-    """Tau between the first two seeds: about the most that any predictor can be expected to reach."""
+    """Tau between the first two seeds: about the most that a predictor can reach."""
     twice = [truth[name] for name in names if len(truth[name]) > 1]
     if len(twice) < 5:
         return None
