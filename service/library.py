@@ -69,10 +69,13 @@ class Library:
 
     def entries(self) -> list[TableEntry]:
         """All tables: the newest first, shipped ones last."""
+        return self._own() + [self._shipped(name) for name in shipped.names()]
+
+    def _own(self) -> list[TableEntry]:
         database = self._instance.database
         found = assets.assets(database, "tables")
         ids = self._instance.artifacts.ids([asset.hash for asset in found])
-        own = [
+        return [
             TableEntry(
                 id=asset.id,
                 name=asset.name,
@@ -83,7 +86,6 @@ class Library:
             )
             for asset in found
         ]
-        return own + [self._shipped(name) for name in shipped.names()]
 
     def entry(self, table: str) -> TableEntry:
         """One table.
@@ -91,7 +93,9 @@ class Library:
         Raises:
             UnknownError: no such table.
         """
-        for entry in self.entries():
+        if table in shipped.names():
+            return self._shipped(table)
+        for entry in self._own():
             if entry.id == table:
                 return entry
         raise UnknownError(f"no table has the id {table!r:.60}")

@@ -112,8 +112,7 @@ function show() {
 }
 
 guarded(async () => {
-  let tables = [];
-  [table, tables] = await Promise.all([call(`/tables/${id}`), call("/tables")]);
+  table = await call(`/tables/${id}`);
   const d = table.details;
   byId("title").textContent = table.name;
   byId("about").textContent = `${d.summary}; ${d.origin}. ${d.rows} shapes, ${d.chains} chains, ${d.networks} networks; fingerprint ${d.fingerprint}.`;
@@ -125,10 +124,16 @@ guarded(async () => {
   const linked = table.curves.findIndex((c) => c.block === query.get("block") && c.gene === query.get("gene"));
   form.elements.curve.value = linked >= 0 ? linked : most;
   if (!table.curves.length) throw new Error("this table holds no curve: too few points along any axis");
-  form.elements.with.append(...tables.filter((t) => t.id !== id).map((t) => h("option", { value: t.id }, `${t.name} (${t.details.precision}, batch ${t.details.batch})`)));
-  form.elements.with.value = query.get("with") ?? "";
+  // The curve first: listing all tables takes a server that just started a second.
+  const overlaid = query.get("with");
   show();
   form.addEventListener("input", show);
+  const tables = await call("/tables");
+  form.elements.with.append(...tables.filter((t) => t.id !== id).map((t) => h("option", { value: t.id }, `${t.name} (${t.details.precision}, batch ${t.details.batch})`)));
+  if (overlaid) {
+    form.elements.with.value = overlaid;
+    show();
+  }
   const steps = await call(`/tables/${id}/stairs`);
   [...form.elements.curve.options].forEach((option, n) => { option.textContent = `${steps[n].label} (${steps[n].points} widths, ${steps[n].right_edges.length} right edges)`; });
 });
