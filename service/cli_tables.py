@@ -31,6 +31,7 @@ def list_(server: Server = None, json_: Json = False) -> None:
             column,
             justify="right" if column in ("rows", "networks") else "left",
             no_wrap=column == "table",
+            min_width=16 if column == "table" else None,
         )
     for table in found:
         facts = table.details

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -18,7 +18,10 @@ def listing(jobs: list[Job]) -> RenderableType:
     """One line a job."""
     table = Table(box=None, pad_edge=False)
     for column in ("job", "name", "user", "state", "stage", "priority", "submitted", ""):
-        table.add_column(column, justify="right" if column == "priority" else "left")
+        justify: Literal["left", "right"] = "right" if column == "priority" else "left"
+        # An id that is cut short is of no use to any other verb.
+        whole = column == "job"
+        table.add_column(column, justify=justify, no_wrap=whole, min_width=16 if whole else None)
     for job in jobs:
         table.add_row(
             job.id,
