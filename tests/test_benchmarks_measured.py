@@ -48,6 +48,11 @@ def test_another_device_differs_and_all_of_it_is_told() -> None:
     assert len(told["widths"]) == len(told["measured_ms"]) == len(WIDTHS)
 
 
+def test_only_multiples_of_a_step_count_if_asked() -> None:
+    (found,) = compared(table_of(1.0), "h100", step=32)
+    assert found.widths == tuple(range(32, 257, 32))
+
+
 def test_a_line_fits_what_is_a_line_in_macs() -> None:
     (found,) = compared(table_of(1.0), "h100")
     straight = replace(found, measured=np.asarray(0.01 + 1e-9 * found.macs))

@@ -11,7 +11,7 @@ a line through the multiply-adds, which knows no stairs. Writes JSON and a plot 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,19 +90,28 @@ class Compared:
         }
 
 
-def compared(table: LatencyTable, device: str) -> list[Compared]:
+def compared(table: LatencyTable, device: str, step: int = 1) -> list[Compared]:
     """Every geometry of the table whose inner widths were swept.
+
+    Args:
+        step: only widths that are multiples of it count.
 
     Raises:
         BackendError: no such device.
         MissingShapeError: a geometry has no sweep of `w`.
     """
     found = []
+    kept = {s: row for s, row in table.rows.items() if _aligned(s, step)}
+    table = replace(table, rows=kept)
     for geometry, rows in sorted(table.by_geometry().items(), reverse=True):
         if isinstance(next(iter(rows)), BlockShape):
             points = sweep(table, geometry, "w")
             found.append(_of(points, table, device, staircase(table, geometry, "w").right_edges))
     return found
+
+
+def _aligned(shape: Shape, step: int) -> bool:
+    return not isinstance(shape, BlockShape) or not (shape.w1 % step or shape.w2 % step)
 
 
 def _of(points: Sweep, table: LatencyTable, device: str, edges: tuple[int, ...]) -> Compared:
@@ -161,10 +170,11 @@ def main() -> None:
     )
     parser.add_argument("table", type=Path, help="a measured table")
     parser.add_argument("--device", choices=GPUS, required=True, help="the model of its device")
+    parser.add_argument("--step", type=int, default=1, help="only multiples of this width")
     parser.add_argument("--out", type=Path, default=None, help="JSON file; the plot lies beside it")
     given = parser.parse_args()
     table = LatencyTable.load(given.table)
-    found = compared(table, given.device)
+    found = compared(table, given.device, given.step)
     target = str(table.target)
     out = given.out or RESULTS / f"measured-{given.table.stem}.json"
     result = {"target": target, "model": given.device, "blocks": [c.to_json() for c in found]}
