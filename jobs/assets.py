@@ -1,4 +1,4 @@
-"""What outlives a job: latency tables, supernets, and the candidates of a search."""
+"""What outlives a job: latency tables and supernets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from jobs import schema
 from jobs.artifacts import require
 from jobs.clock import now
-from jobs.database import Database
+from jobs.database import AnySelect, Database
 from jobs.errors import UnknownError
 
 Kind = Literal["tables", "supernets"]
@@ -34,16 +34,6 @@ class Asset:
     job: str | None
     details: dict[str, Any]
     created_at: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateRow:
-    """A config that a search proposes, with its figures by name."""
-
-    id: str
-    name: str
-    config: dict[str, Any]
-    figures: dict[str, Any]
 
 
 def register(
@@ -68,58 +58,23 @@ def register(
 
 def assets(database: Database, kind: Kind, limit: int = 1000) -> list[Asset]:
     """The newest shared assets first."""
-    table = _KINDS[kind]
-    query = select(*table.c["id", "hash", "name", "job", "details", "created_at"])
     with database.read() as tx:
-        rows = tx.execute(query.order_by(table.c.number.desc()).limit(limit))
+        rows = tx.execute(_query(kind).order_by(_KINDS[kind].c.number.desc()).limit(limit))
         return [Asset(**row._mapping) for row in rows]
 
 
-def hash_of(database: Database, kind: Kind, asset_id: str) -> str:
-    """The hash of an asset's file.
+def asset(database: Database, kind: Kind, asset_id: str) -> Asset:
+    """One by its id.
 
     Raises:
         UnknownError: no such asset.
     """
-    table = _KINDS[kind]
     with database.read() as tx:
-        found: str | None = tx.execute(select(table.c.hash).where(table.c.id == asset_id)).scalar()
-    if found is None:
+        row = tx.execute(_query(kind).where(_KINDS[kind].c.id == asset_id)).first()
+    if row is None:
         raise UnknownError(f"none of the {kind} has the id {asset_id!r:.60}")
-    return found
+    return Asset(**row._mapping)
 
 
-def set_candidates(
-    database: Database, job_id: str, found: Mapping[str, tuple[object, object]]
-) -> None:
-    """Keeps the job's candidates by name: config and figures, both JSON; told again, replaced."""
-    table = schema.candidates
-    with database.write() as tx:
-        query = select(schema.jobs.c.number).where(schema.jobs.c.id == job_id)
-        if (job := tx.execute(query).scalar()) is None:
-            raise UnknownError(f"no job has the id {job_id!r:.60}")
-        insert = sqlite.insert if database.sqlite else postgresql.insert
-        for name, (config, figures) in found.items():
-            row = insert(table).values(
-                id=secrets.token_hex(8),
-                job=job,
-                name=name,
-                config=config,
-                figures=figures,
-                created_at=now(),
-            )
-            changed = {"config": config, "figures": figures}
-            tx.execute(row.on_conflict_do_update(index_elements=["job", "name"], set_=changed))
-
-
-def candidates(database: Database, job_id: str) -> list[CandidateRow]:
-    """A job's candidates in the order they were kept."""
-    table, jobs = schema.candidates, schema.jobs
-    query = (
-        select(*table.c["id", "name", "config", "figures"])
-        .join(jobs, jobs.c.number == table.c.job)
-        .where(jobs.c.id == job_id)
-        .order_by(table.c.number)
-    )
-    with database.read() as tx:
-        return [CandidateRow(**row._mapping) for row in tx.execute(query)]
+def _query(kind: Kind) -> AnySelect:
+    return select(*_KINDS[kind].c["id", "hash", "name", "job", "details", "created_at"])

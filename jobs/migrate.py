@@ -15,8 +15,11 @@ from jobs.errors import StoreError
 from jobs.schema import VERSION_TABLE
 
 
-def upgrade(database: Database) -> None:
+def upgrade(database: Database, to: str = "head") -> None:
     """Creates the tables, or changes those of an older version.
+
+    Args:
+        to: the version wanted; another than the newest is for tests.
 
     Raises:
         StoreCorruptError: see `Database.check`.
@@ -34,7 +37,7 @@ def upgrade(database: Database) -> None:
                 f"{database}: its schema {found!r} is of a newer stairprune; upgrade stairprune"
             )
         config.attributes["connection"] = tx
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
 
 
 def revision(tx: Connection) -> str | None:

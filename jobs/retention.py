@@ -6,8 +6,9 @@ Only asks; whoever keeps the files removes them. Ages are by the database's cloc
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from jobs import schema
 from jobs.clock import now
@@ -30,7 +31,11 @@ def ended_attempts(database: Database, ids: Sequence[str], older_than_s: float) 
 
 
 def _without(
-    database: Database, ids: Sequence[str], query: AnySelect, column: object, older_than_s: float
+    database: Database,
+    ids: Sequence[str],
+    query: AnySelect,
+    column: ColumnElement[Any],
+    older_than_s: float,
 ) -> set[str]:
     """`ids` without what is still needed."""
     finished = schema.jobs.c.finished_at
@@ -38,7 +43,7 @@ def _without(
     kept: set[str] = set()
     for some in _parts(ids):
         with database.read() as tx:
-            kept |= set(tx.execute(needed.where(column.in_(some))).scalars())  # type: ignore[attr-defined]
+            kept |= set(tx.execute(needed.where(column.in_(some))).scalars())
     return set(ids) - kept
 
 

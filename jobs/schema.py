@@ -230,16 +230,3 @@ def _asset(name: str) -> Table:
 
 tables = _asset("tables")
 supernets = _asset("supernets")
-
-candidates = Table(
-    "candidates",
-    metadata,
-    _number(),
-    Column("id", String(32), nullable=False, unique=True),
-    _job(),
-    Column("name", String(100), nullable=False),
-    Column("config", JSON, nullable=False),
-    Column("figures", JSON, nullable=False),
-    Column("created_at", Float, nullable=False),
-    UniqueConstraint("job", "name"),
-)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jobs import assets
-from jobs.errors import UnknownError
 from latency_tables import shipped
 from latency_tables.table import LatencyTable, TableError
 from service.instance import Instance
@@ -23,14 +22,14 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableEntry:
-    """A table in a list.
+class Entry:
+    """A table or supernet in a list.
 
     Attributes:
         id: of the asset, or the name of a shipped table.
         job: that made it; None for an upload, "shipped" for one that came with the program.
         artifact: id of its file; None for a shipped one.
-        details: target, number of rows and networks.
+        details: of a table: target, number of rows and networks.
     """
 
     id: str
@@ -67,16 +66,19 @@ class Library:
         self._lock = threading.Lock()
         self._making: dict[tuple[str, str], threading.Lock] = {}
 
-    def entries(self) -> list[TableEntry]:
+    def entries(self) -> list[Entry]:
         """All tables: the newest first, shipped ones last."""
-        return self._own() + [self._shipped(name) for name in shipped.names()]
+        own = self._listed(assets.assets(self._instance.database, "tables"))
+        return own + [self._shipped(name) for name in shipped.names()]
 
-    def _own(self) -> list[TableEntry]:
-        database = self._instance.database
-        found = assets.assets(database, "tables")
+    def supernets(self) -> list[Entry]:
+        """All trained supernets, the newest first."""
+        return self._listed(assets.assets(self._instance.database, "supernets"))
+
+    def _listed(self, found: list[assets.Asset]) -> list[Entry]:
         ids = self._instance.artifacts.ids([asset.hash for asset in found])
         return [
-            TableEntry(
+            Entry(
                 id=asset.id,
                 name=asset.name,
                 job=asset.job,
@@ -87,7 +89,7 @@ class Library:
             for asset in found
         ]
 
-    def entry(self, table: str) -> TableEntry:
+    def entry(self, table: str) -> Entry:
         """One table.
 
         Raises:
@@ -95,10 +97,7 @@ class Library:
         """
         if table in shipped.names():
             return self._shipped(table)
-        for entry in self._own():
-            if entry.id == table:
-                return entry
-        raise UnknownError(f"no table has the id {table!r:.60}")
+        return self._listed([assets.asset(self._instance.database, "tables", table)])[0]
 
     def table(self, table: str) -> LatencyTable:
         """A table, parsed.
@@ -121,14 +120,18 @@ class Library:
                     self._kept.move_to_end(key)
                     found: T = self._kept[key]
                     return found
-            value = make()
+            try:
+                value = make()
+            finally:
+                with self._lock:
+                    self._making.pop(key, None)
             with self._lock:
                 self._kept[key] = value
                 while len(self._kept) > _KEPT:
-                    self._making.pop(self._kept.popitem(last=False)[0], None)
+                    self._kept.popitem(last=False)
         return value
 
-    def add(self, data: bytes, name: str) -> TableEntry:
+    def add(self, data: bytes, name: str) -> Entry:
         """Takes a table in that was measured elsewhere.
 
         Raises:
@@ -150,15 +153,15 @@ class Library:
         """A table's file."""
         if table in shipped.names():
             return shipped.find(table).read_bytes()
-        digest = assets.hash_of(self._instance.database, "tables", table)
+        digest = assets.asset(self._instance.database, "tables", table).hash
         with self._instance.artifacts.open(digest) as file:
             return file.read()
 
     def _parsed(self, table: str) -> LatencyTable:
         return LatencyTable.loads(self.data(table).decode("utf-8"))
 
-    def _shipped(self, name: str) -> TableEntry:
-        return TableEntry(
+    def _shipped(self, name: str) -> Entry:
+        return Entry(
             id=name,
             name=name,
             job=SHIPPED,

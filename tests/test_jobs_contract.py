@@ -87,6 +87,23 @@ def test_the_schema_is_what_the_migrations_make(store: Database) -> None:
     assert "alembic_version" not in names
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_an_older_schema_is_brought_up_to_date_with_what_it_holds(
+    kind: str, tmp_path: Path
+) -> None:
+    store = Database(new_url(kind, tmp_path))
+    upgrade(store, "0001")
+    users.ensure(store, "ann")
+    job, _ = submit(store, "ann", submission())
+    with store.read() as tx:
+        assert "candidates" in tx.dialect.get_table_names(tx)
+    upgrade(store)
+    with store.read() as tx:
+        assert "candidates" not in tx.dialect.get_table_names(tx)
+    assert views.show(store, job).job.state == "queued"
+    store.close()
+
+
 def test_one_key_is_one_job_for_64_at_once(store: Database) -> None:
     with ThreadPoolExecutor(64) as pool:
         found = list(pool.map(lambda _: submit(store, "ann", submission(), "key"), range(64)))
@@ -442,7 +459,7 @@ def test_files_are_whole_hidden_until_named_and_swept(
             files.hash_of(wrong)
 
 
-def test_assets_and_candidates(store: Database, files: Artifacts, tmp_path: Path) -> None:
+def test_assets(store: Database, files: Artifacts, tmp_path: Path) -> None:
     job, _ = submit(store, "ann", submission())
     digest = put(files, tmp_path)
     kept = assets.register(store, "tables", digest, "epyc", {"rows": 3}, job)
@@ -452,10 +469,9 @@ def test_assets_and_candidates(store: Database, files: Artifacts, tmp_path: Path
     assert assets.assets(store, "supernets") == []
     with pytest.raises(UnknownError):
         assets.register(store, "supernets", "0" * 64, "none", {})
-    assets.set_candidates(store, job, {"a": ({"stem": 8}, {"ms": 1.0}), "b": ({}, {})})
-    assets.set_candidates(store, job, {"a": ({"stem": 9}, {"ms": 2.0})})
-    listed = assets.candidates(store, job)
-    assert [(row.name, row.config) for row in listed] == [("a", {"stem": 9}), ("b", {})]
+    assert assets.asset(store, "tables", kept) == found
+    with pytest.raises(UnknownError, match="none of the supernets"):
+        assets.asset(store, "supernets", kept)
 
 
 def test_tokens_are_hashed_and_end(store: Database) -> None:

@@ -8,27 +8,20 @@ counts here.
 from __future__ import annotations
 
 import argparse
-import socket
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.search.spaces import RESULTS, machine, write
-from jobs import users
+from benchmarks.service.running import Running, running
 from latency_tables.shipped import load
 from latency_tables.table import LatencyTable
 from service.client.client import Client
-from service.http.app import create_app
-from service.instance import open_instance
 from supernet.shapes import BlockShape
 
 ROWS = 10_000
@@ -49,36 +42,6 @@ def large() -> LatencyTable:
     return replace(table, rows=rows, fitted=None)
 
 
-@contextmanager
-def served(folder: Path) -> Iterator[tuple[str, Any, Client]]:
-    """A server that works: its address, its context and a client."""
-    instance = open_instance(folder)
-    users.ensure(instance.database, "ann")
-    app = create_app(instance)
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
-    stop = threading.Event()
-    threads = [
-        threading.Thread(target=server.run, args=([listener],)),
-        threading.Thread(target=instance.scheduler().run, args=(stop,)),
-    ]
-    for thread in threads:
-        thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    try:
-        with Client(address, users.create_token(instance.database, "ann")) as client:
-            yield address, app.state.context, client
-    finally:
-        app.state.context.closing.set()
-        server.should_exit = True
-        stop.set()
-        for thread in threads:
-            thread.join()
-
-
 def interactive(page: Page, url: str) -> float:
     """Seconds from asking for the page until its curve is drawn and another can be chosen."""
     start = time.perf_counter()
@@ -88,7 +51,7 @@ def interactive(page: Page, url: str) -> float:
     return time.perf_counter() - start
 
 
-def measure(browser: Browser, address: str, context: Any, client: Client, n: int) -> dict[str, Any]:
+def measure(browser: Browser, server: Running, client: Client, n: int) -> dict[str, Any]:
     """Loads of the large table's page, the first by a server that has not seen it."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "large.json"
@@ -96,8 +59,8 @@ def measure(browser: Browser, address: str, context: Any, client: Client, n: int
         upload = time.perf_counter()
         table = client.upload_table(file).id
         upload = time.perf_counter() - upload
-    page = signed_in(browser, address, context)
-    seconds = [interactive(page, f"{address}/tables/{table}") for _ in range(n)]
+    page = signed_in(browser, server)
+    seconds = [interactive(page, f"{server.address}/tables/{table}") for _ in range(n)]
     later = sorted(seconds[1:])
     return {
         "rows": ROWS,
@@ -110,31 +73,34 @@ def measure(browser: Browser, address: str, context: Any, client: Client, n: int
     }
 
 
-def signed_in(browser: Browser, address: str, context: Any) -> Page:
-    """A page of ann's."""
-    page = browser.new_page(viewport={"width": 1100, "height": 760})
-    page.goto(f"{address}/login?code={context.codes.create('ann')}")
+def signed_in(browser: Browser, server: Running) -> Page:
+    """A page of the server's user."""
+    page = browser.new_page(viewport={"width": 1100, "height": 1000})
+    page.goto(f"{server.address}/login")
+    page.get_by_label("Token").fill(server.token)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"{server.address}/")
     return page
 
 
-def pictures(browser: Browser, address: str, context: Any, client: Client, folder: Path) -> None:
+def pictures(browser: Browser, server: Running, client: Client, folder: Path) -> None:
     """Draws the documentation's pictures, of quick start and a shipped table."""
     from PIL import Image
 
     job = client.submit(preset="quickstart")
     for _ in client.events(job.id):
         pass
-    page = signed_in(browser, address, context)
+    page = signed_in(browser, server)
     for name, path, ready in (
         ("page-table", f"/tables/{SHIPPED}", "#curve .main-svg"),
         ("page-search", f"/jobs/{job.id}/search", "#widths .main-svg"),
         ("page-job", f"/jobs/{job.id}", "#files tr"),
     ):
-        page.goto(address + path)
+        page.goto(server.address + path)
         page.locator(ready).first.wait_for()
         page.wait_for_timeout(800)
         file = folder / f"{name}.png"
-        page.screenshot(path=file, full_page=name == "page-search")
+        page.screenshot(path=file, full_page=True)
         Image.open(file).convert("P", palette=Image.Palette.ADAPTIVE, colors=64).save(
             file, optimize=True
         )
@@ -150,15 +116,16 @@ def main() -> None:
     given = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
-        served(Path(folder)) as (address, context, client),
+        running(Path(folder), None, work=given.pictures is not None) as server,
+        Client(server.address, server.token) as client,
         sync_playwright() as play,
     ):
         browser = play.chromium.launch(executable_path=given.chromium, args=["--no-sandbox"])
-        found = measure(browser, address, context, client, given.loads)
+        found = measure(browser, server, client, given.loads)
         print({key: value for key, value in found.items() if key != "loads"})
         write(given.out, {"machine": machine(), "chromium": browser.version, **found})
         if given.pictures is not None:
-            pictures(browser, address, context, client, given.pictures)
+            pictures(browser, server, client, given.pictures)
         browser.close()
 
 

@@ -49,18 +49,19 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, url: str | None, *words: str) -> Iterator[Running]:
-    """Serves from `folder` without running any stage, and stops at the end.
+def running(folder: Path, url: str | None, *words: str, work: bool = False) -> Iterator[Running]:
+    """Serves from `folder`, and stops at the end.
 
     Args:
         url: of the database; an SQLite file in the folder if None.
+        work: run stages too.
         words: further arguments of `stairprune serve`.
     """
     instance = open_instance(folder / "home", url)
     users.ensure(instance.database, USER, most_running=100, most_open=100_000)
     told = folder / "stairprune" / "client.json"
     command = [sys.executable, "-m", "service.cli", "serve", "--folder", str(folder / "home")]
-    command += ["--port", "0", "--user", USER, "--no-work", *words]
+    command += ["--port", "0", "--user", USER, "--work" if work else "--no-work", *words]
     command += [] if url is None else ["--url", url]
     environment = {**os.environ, "XDG_CONFIG_HOME": str(folder), "PYTHONPATH": str(ROOT)}
     start = time.monotonic()

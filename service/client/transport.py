@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 
-from service.client.errors import KINDS, ClientError, UnreachableError
+from service.client.errors import KINDS, BusyError, ClientError, UnreachableError
 from service.client.sse import Message, messages
 
 _TRIES = 4
@@ -47,7 +47,11 @@ class Transport:
 
     def json(self, method: str, path: str, **options: Any) -> Any:
         """An answer's JSON."""
-        return self.answer(method, path, **options).json()
+        answer = self.answer(method, path, **options)
+        try:
+            return answer.json()
+        except ValueError:
+            raise self._foreign(answer) from None
 
     def object(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         """An answer that is a JSON object."""
@@ -74,7 +78,7 @@ class Transport:
 
     def save(self, path: str, target: Path) -> None:
         """Writes an answer to a file, which is there whole, or not at all."""
-        temporary = target.with_name(target.name + ".part")
+        temporary = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
         try:
             with self._http.stream("GET", path) as answer:
                 if answer.status_code >= 400:
@@ -90,29 +94,50 @@ class Transport:
             temporary.unlink(missing_ok=True)
 
     def stream(self, path: str, after: int, params: dict[str, str]) -> Iterator[Message]:
-        """Messages until the server says that it was the last."""
+        """Messages until the server says that it was the last.
+
+        A connection that brings nothing new, breaks, or is told to come later is made again, a
+        few times in a row.
+        """
         failures = 0
         while True:
-            headers = {"Last-Event-ID": str(after)} if after >= 0 else {}
+            why: ClientError = UnreachableError(f"{self.server} ends a stream that has no end")
+            failures += 1
             try:
-                timeout = httpx2.Timeout(30.0, read=60.0)
-                with self._http.stream(
-                    "GET", path, params=params, headers=headers, timeout=timeout
-                ) as answer:
-                    if answer.status_code >= 400:
-                        answer.read()
-                    self._raise(answer)
-                    for message in messages(answer.iter_lines()):
-                        failures = 0
-                        if message.kind == "end":
-                            return
-                        after = after if message.id is None else message.id
-                        yield message
+                for message in self._messages(path, after, params):
+                    if message.kind == "end":
+                        return
+                    failures = 0
+                    after = after if message.id is None else message.id
+                    yield message
             except httpx2.HTTPError as error:
-                failures += 1
-                if failures >= _TRIES:
-                    raise self._unreachable(error) from None
-            time.sleep(_WAIT_S)
+                why = self._unreachable(error)
+            except BusyError as error:
+                why = error
+            if failures >= _TRIES:
+                raise why from None
+            time.sleep(_WAIT_S * 2**failures)
+
+    def _messages(self, path: str, after: int, params: dict[str, str]) -> Iterator[Message]:
+        """What one connection brings."""
+        headers = {"Last-Event-ID": str(after)} if after >= 0 else {}
+        timeout = httpx2.Timeout(30.0, read=60.0)
+        with self._http.stream(
+            "GET", path, params=params, headers=headers, timeout=timeout
+        ) as answer:
+            if answer.status_code >= 400:
+                answer.read()
+            self._raise(answer)
+            if not answer.headers.get("content-type", "").startswith("text/event-stream"):
+                raise self._foreign(answer)
+            yield from messages(answer.iter_lines())
+
+    def _foreign(self, answer: httpx2.Response) -> ClientError:
+        return ClientError(
+            f"{self.server} answers {answer.status_code} with something that is none of ours; "
+            "is it the address of a stairprune server?",
+            answer.status_code,
+        )
 
     def _unreachable(self, error: Exception) -> UnreachableError:
         text = str(error) or type(error).__name__

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import anyio
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from service.http.context import Context
 from service.http.errors import RefusedError
@@ -56,7 +57,7 @@ class _Released(StreamingResponse):
         super().__init__(content, media_type=media_type, headers={"x-accel-buffering": "no"})
         self._server = server
 
-    async def __call__(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 
-from jobs import assets, views
+from jobs import views
 from jobs.errors import UnknownError
 from service import candidates
 from service.compare import compare
@@ -74,17 +74,4 @@ def side_by_side(
 @router.get("/supernets")
 def supernets(server: Server) -> list[dict[str, Any]]:
     """Trained supernets, the newest first."""
-    instance = server.instance
-    found = assets.assets(instance.database, "supernets")
-    ids = instance.artifacts.ids([asset.hash for asset in found])
-    return [
-        {
-            "id": asset.id,
-            "name": asset.name,
-            "job": asset.job,
-            "artifact": ids.get(asset.hash),
-            "created_at": asset.created_at,
-            "details": asset.details,
-        }
-        for asset in found
-    ]
+    return [asdict(entry) for entry in server.library.supernets()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 
@@ -20,6 +20,13 @@ from service.submission import submission
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
 JobId = Annotated[str, Path(max_length=64)]
+Verb = Literal["cancel", "pause", "resume", "retry"]
+_VERBS: dict[Verb, Callable[[Database, str], None]] = {
+    "cancel": control.cancel,
+    "pause": control.pause,
+    "resume": control.resume,
+    "retry": control.retry,
+}
 
 
 @router.post("/check")
@@ -71,46 +78,26 @@ def files(job: JobId, server: Server) -> list[dict[str, Any]]:
     return [asdict(file) for file in views.files(server.instance.database, job)]
 
 
-@router.post("/{job}/cancel")
-def cancel(job: JobId, server: Server, user: Asking) -> dict[str, Any]:
-    """Ends a job; what runs is stopped."""
-    return _do(control.cancel, job, server.instance.database, user)
-
-
-@router.post("/{job}/pause")
-def pause(job: JobId, server: Server, user: Asking) -> dict[str, Any]:
-    """Stops a job until it is resumed; what runs saves its state and ends."""
-    return _do(control.pause, job, server.instance.database, user)
-
-
-@router.post("/{job}/resume")
-def resume(job: JobId, server: Server, user: Asking) -> dict[str, Any]:
-    """Lets a paused job go on."""
-    return _do(control.resume, job, server.instance.database, user)
-
-
-@router.post("/{job}/retry")
-def retry(job: JobId, server: Server, user: Asking) -> dict[str, Any]:
-    """Runs what failed or was cancelled again; finished stages stay."""
-    return _do(control.retry, job, server.instance.database, user)
-
-
 @router.put("/{job}/priority")
 def prioritise(job: JobId, body: PriorityBody, server: Server, user: Asking) -> dict[str, Any]:
     """Another priority: -100 (last) to 100 (first)."""
-
-    def change(database: Database, number: str) -> None:
-        control.prioritise(database, number, body.priority)
-
-    return _do(change, job, server.instance.database, user)
+    _require_owner(server.instance.database, job, user)
+    control.prioritise(server.instance.database, job, body.priority)
+    return asdict(views.view(server.instance.database, job))
 
 
-def _do(
-    verb: Callable[[Database, str], None], job: str, database: Database, user: User
-) -> dict[str, Any]:
-    """A job changed by its owner."""
+@router.post("/{job}/{verb}")
+def steer(job: JobId, verb: Verb, server: Server, user: Asking) -> dict[str, Any]:
+    """Cancel ends a job; pause stops it until it is resumed; retry runs again what failed.
+
+    What runs is asked to save its state; finished stages stay. A cancelled job may be retried too.
+    """
+    _require_owner(server.instance.database, job, user)
+    _VERBS[verb](server.instance.database, job)
+    return asdict(views.view(server.instance.database, job))
+
+
+def _require_owner(database: Database, job: str, user: User) -> None:
     owner = views.view(database, job).user
     if owner != user.name:
         raise RefusedError(403, f"job {job} belongs to {owner}; only {owner} may change it")
-    verb(database, job)
-    return asdict(views.view(database, job))

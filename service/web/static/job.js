@@ -118,8 +118,9 @@ function keep(stage, at, note) {
   }), `Values told while the job runs: ${[...series.keys()].join(", ")}`);
 }
 
-function told(kind, data, mark) {
-  if (mark) {
+function told(kind, data) {
+  // Only what is kept has a time; EventSource repeats the last id for what has none.
+  if (data.at !== undefined) {
     byId("events").append(h("li", {}, `${when(data.at)} ${kind} ${data.stage ?? ""} ${data.note ?? ""}`));
   }
   if (kind !== "progress") return;
@@ -137,7 +138,7 @@ function listen() {
   const later = () => { clearTimeout(soon); soon = setTimeout(() => guarded(load), 150); };
   for (const kind of KINDS) {
     source.addEventListener(kind, (event) => {
-      told(kind, JSON.parse(event.data), event.lastEventId);
+      told(kind, JSON.parse(event.data));
       if (kind !== "progress") later();
     });
   }

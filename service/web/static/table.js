@@ -123,7 +123,7 @@ guarded(async () => {
   const most = table.curves.reduce((top, c, n) => (c.points > table.curves[top].points ? n : top), 0);
   const linked = table.curves.findIndex((c) => c.block === query.get("block") && c.gene === query.get("gene"));
   form.elements.curve.value = linked >= 0 ? linked : most;
-  if (!table.curves.length) throw new Error("this table holds no curve: too few points along any axis");
+  if (!table.curves.length) throw new Error("this table holds no curve: along no axis are there enough points; its rows are below");
   // The curve first: listing all tables takes a server that just started a second.
   const overlaid = query.get("with");
   show();
