@@ -13,6 +13,7 @@ from service.stages import (
     export,
     measure,
     profile,
+    quantise,
     report,
     search,
     select,
@@ -31,6 +32,7 @@ STAGES: tuple[Stage, ...] = (
     teacher.STAGE,
     train.STAGE,
     export.STAGE,
+    quantise.STAGE,
     measure.STAGE,
     report.STAGE,
 )

@@ -40,6 +40,8 @@ def build(job: Job) -> dict[str, Any]:
         further = {m: held_elsewhere(found, config, budget[m]) for m, found in predictors.items()}
         entries[name]["further"] = further
         entries[name]["meets"] &= all(found["within"] for found in further.values())
+    for name, found in eight_bits(job).items():
+        entries[name]["int8"] = found
     space = job.json("profile", "space.json")
     history = job.json("search", "search.json")
     return {
@@ -62,6 +64,49 @@ def build(job: Job) -> dict[str, Any]:
         "onnx": job.json("export", "check.json"),
         "spec": job.spec.model_dump(mode="json"),
     }
+
+
+def eight_bits(job: Job) -> dict[str, dict[str, Any]]:
+    """What every network reaches as int8, and its latency beside its fp32 file's; may be empty.
+
+    Accuracy is on the test images, of the first seed's network, with Wilson's interval.
+    """
+    quantised = job.json("quantise", "quantised.json")["networks"]
+    other = job.json("measure", "other.json")
+    measured = job.json("measure", "measured.json")
+    found = {}
+    for name, network in quantised.items():
+        lo, hi = wilson(network["int8"]["accuracy"], network["n"])
+        found[name] = {
+            "accuracy": {
+                "test": network["int8"]["accuracy"],
+                "n": network["n"],
+                "lo": lo,
+                "hi": hi,
+            },
+            "fp32_accuracy": network["fp32"]["accuracy"],
+            "calibration": network["chosen"],
+            "methods": network["methods"],
+            "finetuned": network["finetuned"],
+            "methods_finetuned": network["methods_finetuned"],
+            "layers_db": network["layers_db"],
+        }
+        if name in other["networks"]:
+            int8, fp32 = measured, other["networks"]
+            if other["precision"] == "int8":
+                int8, fp32 = fp32, int8
+            found[name]["latency_ms"] = _beside(int8[name], fp32[name], fp32["dense"])
+    return found
+
+
+def _beside(int8: dict[str, Any], fp32: dict[str, Any], dense: dict[str, Any]) -> dict[str, Any]:
+    """Latency of an int8 file, and its ratio to the same network's and to the dense fp32 file."""
+    own = read_measurement(int8)
+    ratios = {
+        f"ratio_to_{name}": asdict(paired_ratio(own.adjusted, read_measurement(of).adjusted))
+        for name, of in (("fp32", fp32), ("dense_fp32", dense))
+    }
+    return {"measured": own.median, "lo": own.lo, "hi": own.hi, **ratios}
 
 
 def held_elsewhere(predictor: Predictor, config: ChannelConfig, limit: float) -> dict[str, Any]:

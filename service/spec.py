@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from service.spec_part import Part, closed
+from service.spec_part import SpecError as SpecError  # raised here, and so looked for here
+from service.spec_quantise import QuantiseSpec, layers
 from service.yaml_text import MOST, read
 from supernet.config import ChannelConfig, ConfigError
 from supernet.kinds import Kind
@@ -27,35 +29,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 LONGEST = 300  # characters of a value or reason that an error repeats
 
 
-class SpecError(ValueError):
-    """A job that cannot be understood; the message names field, value and valid choices.
-
-    Attributes:
-        field: the first field that is wrong, as `limits.macs`; None where it is the whole.
-    """
-
-    field: str | None = None
-
-
-def closed(kind: type) -> BeforeValidator:
-    """Refuses unknown keys of a core dataclass, which pydantic would ignore."""
-    known = [field.name for field in fields(kind)]
-
-    def check(value: object) -> object:
-        if isinstance(value, dict) and (unknown := sorted(set(value) - set(known))):
-            raise ValueError(f"unknown key {unknown[0]!r}; valid: {', '.join(known)}")
-        if isinstance(value, dict):  # what comes out of here is no JSON any more: lists count not
-            return {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
-        return value
-
-    return BeforeValidator(check)
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class DataSpec(_Part):
+class DataSpec(Part):
     """Images: a data set, found in `training/datasets/`."""
 
     name: str
@@ -67,7 +41,7 @@ class DataSpec(_Part):
     """Use only this many training images."""
 
 
-class SpaceSpec(_Part):
+class SpaceSpec(Part):
     """Widths per gene, as ratios of the dense width."""
 
     lowest: float = Field(default=0.25, gt=0, le=1)
@@ -88,7 +62,7 @@ class SpaceSpec(_Part):
         )
 
 
-class TargetSpec(_Part):
+class TargetSpec(Part):
     """What the network shall be fast on."""
 
     backend: str = "onnxruntime"
@@ -99,7 +73,7 @@ class TargetSpec(_Part):
     threads: int = Field(default=1, ge=1)
 
 
-class ProfileSpec(_Part):
+class ProfileSpec(Part):
     """How much is measured for the latency table."""
 
     table: Path | None = None
@@ -115,7 +89,7 @@ class ProfileSpec(_Part):
     rounds: int = Field(default=11, ge=3)
 
 
-class FurtherLimit(_Part):
+class FurtherLimit(Part):
     """A latency limit on a further table: another device, precision or batch."""
 
     table: str
@@ -124,7 +98,7 @@ class FurtherLimit(_Part):
     """A number, or a percentage of the dense network there."""
 
 
-class Limits(_Part):
+class Limits(Part):
     """Budgets: a number, or a percentage of the dense network such as `"45%"`."""
 
     macs: float | str | None = None
@@ -157,7 +131,7 @@ class Limits(_Part):
         return {k: v for k, v in own.items() if v is not None}
 
 
-class CapacitySpec(_Part):
+class CapacitySpec(Part):
     """The check that this data can tell configs apart: largest against smallest config."""
 
     recipe: Annotated[Recipe, closed(Recipe)]
@@ -165,7 +139,7 @@ class CapacitySpec(_Part):
     images: int | None = Field(default=None, ge=1)
 
 
-class SupernetSpec(_Part):
+class SupernetSpec(Part):
     """Training of the weights that all configs share or are generated from, and its estimates."""
 
     kind: Kind = "sliced"
@@ -210,7 +184,7 @@ class SupernetSpec(_Part):
         return found | self.model_dump(include={"worker_threads"}, exclude_defaults=True)
 
 
-class SearchSpec(_Part):
+class SearchSpec(Part):
     """How configs are proposed."""
 
     objective: Literal["estimate", "macs"] = "estimate"
@@ -232,7 +206,7 @@ class SearchSpec(_Part):
         return self
 
 
-class TrainSpec(_Part):
+class TrainSpec(Part):
     """Training of the teacher (the dense network) and of the finalists, from scratch."""
 
     teacher: Annotated[Recipe, closed(Recipe)]
@@ -244,13 +218,13 @@ class TrainSpec(_Part):
     """Channel configs to train instead of those that the search would pick."""
 
 
-class VerifySpec(_Part):
+class VerifySpec(Part):
     """Measuring the exported finalists, end to end."""
 
     rounds: int = Field(default=11, ge=5)
 
 
-class JobSpec(_Part):
+class JobSpec(Part):
     """A whole job."""
 
     name: str = Field(pattern=NAME, max_length=100)
@@ -267,6 +241,7 @@ class JobSpec(_Part):
     supernet: SupernetSpec
     search: SearchSpec = SearchSpec()
     train: TrainSpec
+    quantise: QuantiseSpec = QuantiseSpec()
     verify: VerifySpec = VerifySpec()
 
     @model_validator(mode="after")
@@ -276,6 +251,15 @@ class JobSpec(_Part):
                 self.network.check(ChannelConfig.from_json(config))
             except ConfigError as error:
                 raise SpecError(f"train.configs.{number}: {error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _layers(self) -> JobSpec:
+        valid = layers(self.network)
+        for name in self.quantise.keep:
+            if name not in valid:
+                known = f"{valid[0]}, {valid[1]}, ..., {valid[-1]}"
+                raise SpecError(f"quantise.keep: no layer {name!r}; valid: {known}")
         return self
 
     def chosen(self) -> list[ChannelConfig]:

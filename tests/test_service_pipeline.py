@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from service.pipeline import STAGES
@@ -26,10 +27,10 @@ SAME = (
 )
 
 
-def start(runs: Path) -> subprocess.Popen[str]:
+def start(runs: Path, spec: Path = MINI) -> subprocess.Popen[str]:
     """`stairprune run` in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "service.cli", "run", str(MINI), "--runs", str(runs), "--json"],
+        [sys.executable, "-m", "service.cli", "run", str(spec), "--runs", str(runs), "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -54,9 +55,9 @@ def kill_in(stage: str, runs: Path) -> bool:
     pytest.fail(f"the job never reached {stage}: {errors[-2000:]}")
 
 
-def finish(runs: Path) -> dict[str, Any]:
+def finish(runs: Path, spec: Path = MINI) -> dict[str, Any]:
     """Runs the job to its end and returns its report."""
-    process = start(runs)
+    process = start(runs, spec)
     output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors[-3000:]
     report: dict[str, Any] = json.loads(output)
@@ -106,13 +107,18 @@ def test_the_report_holds_what_was_promised(
         )
         assert entry["meets"] == meets
         assert latency["ceiling"] >= latency["hi"]
+        int8 = entry["int8"]
+        assert set(int8["methods"]) == {"max", "percentile", "entropy"}
+        assert int8["accuracy"]["n"] == entry["accuracy"]["n"]
+        assert abs(int8["accuracy"]["test"] - int8["fp32_accuracy"]) < 0.05
+        assert int8["latency_ms"]["ratio_to_dense_fp32"]["median"] > 0
     assert not report["dense"]["meets"]
     for entry in report["found"]:
         assert entry["macs"] <= report["budget"]["macs"]
         assert entry["params"] <= report["budget"]["params"]
     page = (runs / "mini" / "report.html").read_text(encoding="utf-8")
     assert "http://" not in page.split("</script>", 1)[1]
-    for title in ("Stairs", "Widths per layer", "Predicted against measured"):
+    for title in ("Stairs", "Widths per layer", "Predicted against measured", "Eight bits"):
         assert title in page
 
 
@@ -125,3 +131,26 @@ def test_a_finished_job_is_not_repeated(
     output, errors = process.communicate(timeout=60)
     assert json.loads(output) == report
     assert errors.count("finished before") == len(STAGE_NAMES)
+
+
+@pytest.mark.slow
+def test_eight_bits_can_be_tuned_and_left_out(
+    killed: tuple[Path, dict[str, Any], list[str]], tmp_path: Path
+) -> None:
+    """Only the stages from quantise on are repeated."""
+    shutil.copytree(killed[0] / "mini", tmp_path / "mini")
+    recipe = "{epochs: 1, batch: 50, lr: 0.005, warmup_epochs: 0, augment: false}"
+    options = f"methods: [max], images: 64, finetune: {recipe}, sensitivity_images: 8, keep: [fc]"
+    spec = tmp_path / "mini.yaml"
+    spec.write_text(f"{MINI.read_text()}quantise: {{{options}}}\n", encoding="utf-8")
+    found = finish(tmp_path, spec)["found"][0]["int8"]
+    assert set(found["methods"]) == set(found["methods_finetuned"]) == {"max"}
+    assert found["finetuned"] in (True, False)
+    assert {"conv1", "fc", "layer1.0.conv2"} <= set(found["layers_db"])
+    weights = {
+        t.name for t in onnx.load(tmp_path / "mini/quantise/found-1.int8.onnx").graph.initializer
+    }
+    assert "fc.weight" in weights
+    assert "conv1.weight" not in weights
+    spec.write_text(f"{MINI.read_text()}quantise: {{enabled: false}}\n", encoding="utf-8")
+    assert "int8" not in finish(tmp_path, spec)["found"][0]

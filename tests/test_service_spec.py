@@ -58,6 +58,9 @@ def test_there_are_the_four_presets() -> None:
 @pytest.mark.parametrize(
     ("place", "value", "words"),
     [
+        ("quantise", {"keep": ["conv9"]}, ["quantise.keep", "conv9", "conv1", "fc"]),
+        ("quantise", {"methods": []}, ["quantise.methods"]),
+        ("quantise", {"percentile": 20}, ["quantise.percentile", "50"]),
         ("target.colour", 1, ["target.colour", "unknown key", "backend", "threads"]),
         ("colour", 1, ["colour", "unknown key", "limits"]),
         ("network.stem", "5x5", ["network.stem", "5x5", "3x3/2"]),

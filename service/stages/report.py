@@ -46,6 +46,7 @@ STAGE = Stage(
         "teacher",
         "train",
         "export",
+        "quantise",
         "measure",
     ),
     settings=settings,

@@ -1,0 +1,1 @@
+"""Eight bits: what they cost in accuracy, and what they bring together with pruning."""
