@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from service import (
+    cli_bundle,
     cli_engine,
     cli_jobs,
     cli_search,
@@ -37,6 +38,8 @@ app.add_typer(cli_supernet.app, name="supernet")
 app.add_typer(cli_engine.app, name="engine")
 app.add_typer(cli_search.app, name="search")
 app.add_typer(cli_tables.app, name="tables")
+app.add_typer(cli_bundle.app, name="bundle")
+app.command()(cli_bundle.verify)
 app.command()(cli_serve.serve)
 app.command()(cli_serve.tidy)
 for verb in cli_jobs.VERBS:
@@ -49,7 +52,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Device = cli_table.Device
 
 _OURS = {
-    "supernet", "latency_tables", "export", "profiler", "training", "search", "jobs", "service",
+    "supernet", "latency_tables", "export", "bundle", "profiler", "training", "search", "jobs",
+    "service",
 }  # fmt: skip
 
 

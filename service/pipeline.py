@@ -9,6 +9,7 @@ from service.console import Report, progress, say
 from service.job import Job, Stage
 from service.spec import JobSpec, SpecError
 from service.stages import (
+    bundle,
     capacity,
     export,
     measure,
@@ -34,6 +35,7 @@ STAGES: tuple[Stage, ...] = (
     export.STAGE,
     quantise.STAGE,
     measure.STAGE,
+    bundle.STAGE,
     report.STAGE,
 )
 

@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "latency_tables": {"supernet"},
     "profiler": {"supernet", "latency_tables", "export"},
     "training": {"supernet"},
+    "bundle": {"supernet", "latency_tables", "export", "profiler", "training"},
     "search": {"supernet", "latency_tables"},
 }
 ROOMS = {*MAY_IMPORT, "service"}

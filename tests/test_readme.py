@@ -13,7 +13,8 @@ from service.cli import app
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ROOMS = (
-    "supernet", "latency_tables", "profiler", "training", "search", "export", "jobs", "service",
+    "supernet", "latency_tables", "profiler", "training", "search", "export", "bundle", "jobs",
+    "service",
 )  # fmt: skip
 VERBS = sorted(set(re.findall(r"^\| `stairprune ([a-z]+(?: [a-z]+)?)", README, re.MULTILINE)))
 

@@ -15,6 +15,8 @@ from typing import Any
 import onnx
 import pytest
 
+from bundle.reading import opened
+from bundle.verify import verify
 from service.pipeline import STAGES
 
 MINI = Path(__file__).parent / "mini.yaml"
@@ -116,6 +118,11 @@ def test_the_report_holds_what_was_promised(
     for entry in report["found"]:
         assert entry["macs"] <= report["budget"]["macs"]
         assert entry["params"] <= report["budget"]["params"]
+    with opened(runs / "mini" / "bundle" / "found-1.bundle.zip") as bundle:
+        verdicts = {check.claim: check.verdict for check in verify(bundle)}
+    assert set(verdicts.values()) == {"pass", "not checked"}, verdicts
+    assert verdicts["accuracy, int8"] == "pass"
+    assert verdicts["speed-up, int8"] == "not checked"
     page = (runs / "mini" / "report.html").read_text(encoding="utf-8")
     assert "http://" not in page.split("</script>", 1)[1]
     for title in ("Stairs", "Widths per layer", "Predicted against measured", "Eight bits"):

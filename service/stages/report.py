@@ -48,6 +48,7 @@ STAGE = Stage(
         "export",
         "quantise",
         "measure",
+        "bundle",
     ),
     settings=settings,
     run=run,

@@ -27,7 +27,7 @@ guarded(async () => {
     link.click();
     URL.revokeObjectURL(link.href);
   });
-  const mine = files.filter((file) => one.finalist && (file.name.startsWith(one.finalist) || file.name === "bundle.zip"));
+  const mine = files.filter((file) => one.finalist && file.name.startsWith(one.finalist));
   byId("none").hidden = mine.length > 0;
   fill(byId("files"), ...mine.map((file) => h("li", {}, h("a", { href: `/api/v1/artifacts/${file.artifact}?name=${encodeURIComponent(file.name.replaceAll("/", "-"))}`, download: file.name.replaceAll("/", "-") }, `${file.stage}/${file.name}`), ` (${file.bytes.toLocaleString("en")} bytes)`)));
   byId("train").addEventListener("click", () => guarded(async () => {

@@ -54,8 +54,8 @@ async function files(found) {
     const report = found.find((file) => file.name === "report.html");
     links.push(h("a", { href: `/api/v1/artifacts/${report.artifact}?name=report.html`, download: "report.html" }, "Report"));
   }
-  const bundle = found.find((file) => file.name === "bundle.zip");
-  if (bundle) links.push(h("a", { href: `/api/v1/artifacts/${bundle.artifact}?name=bundle.zip`, download: "bundle.zip" }, "Bundle"));
+  const bundle = found.find((file) => file.name.endsWith(".bundle.zip"));
+  if (bundle) links.push(h("a", { href: `/api/v1/artifacts/${bundle.artifact}?name=${encodeURIComponent(bundle.name)}`, download: bundle.name }, "Bundle"));
   const table = found.find((file) => file.name === "table.json");
   const made = table && (await call("/tables")).find((one) => one.artifact === table.artifact);
   if (made) links.push(h("a", { href: `/tables/${made.id}` }, "Its latency table"));

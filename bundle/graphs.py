@@ -1,0 +1,42 @@
+"""What an ONNX file in a bundle may hold: the operators of a ResNet, its weights inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+
+from bundle.manifest import BundleError
+
+OPERATORS = {
+    "Add", "AveragePool", "Constant", "Conv", "DequantizeLinear", "Flatten", "Gemm",
+    "GlobalAveragePool", "Identity", "MatMul", "MaxPool", "QuantizeLinear", "ReduceMean", "Relu",
+    "Reshape", "Slice", "Squeeze",
+}  # fmt: skip
+
+
+def check(path: Path, source: Path) -> None:
+    """Refuses what a runtime should not be given.
+
+    Raises:
+        BundleError: no ONNX, weights outside the file, operators of other domains or with graphs
+            inside, or a broken graph.
+    """
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except Exception as error:  # which class depends on protobuf's implementation
+        raise BundleError(f"{source}: {path.name} is not ONNX: {error!s:.200}") from None
+    if model.functions or any(entry.domain not in ("", "ai.onnx") for entry in model.opset_import):
+        raise BundleError(f"{source}: {path.name} uses operators of other domains")
+    for node in model.graph.node:
+        if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
+            name = f"{node.domain}.{node.op_type}".strip(".")
+            raise BundleError(f"{source}: {path.name} uses {name!r:.100}, which is not allowed")
+    tensors = [*model.graph.initializer, *(a.t for n in model.graph.node for a in n.attribute)]
+    tensors += [t for sparse in model.graph.sparse_initializer for t in (sparse.values,)]
+    if any(t.external_data or t.data_location == t.EXTERNAL for t in tensors):
+        raise BundleError(f"{source}: {path.name} keeps weights in other files")
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:  # the checker's errors share no base
+        raise BundleError(f"{source}: {path.name} is broken: {error!s:.200}") from None

@@ -1,0 +1,92 @@
+"""`stairprune verify` and `stairprune bundle ...`: what came out of a job, here or elsewhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from service.console import out, progress
+
+app = typer.Typer(help="Bundles of trained networks.", no_args_is_help=True)
+Source = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle: archive or folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+_STYLE = {"pass": "green", "fail": "red", "not checked": "yellow"}
+
+
+def verify(
+    source: Source,
+    data: Annotated[
+        str | None, typer.Option(help="Data set to check accuracies on; the bundle's own if unset.")
+    ] = None,
+    path: Annotated[Path | None, typer.Option(help="Where its images are.")] = None,
+    latency: Annotated[bool, typer.Option("--latency", help="Measure too; a minute.")] = False,
+    json_: Json = False,
+) -> None:
+    """Hold a bundle to its claims on this machine. Exit code 1: a claim failed; 2: no bundle."""
+    from bundle.reading import opened
+    from bundle.verify import verify as checks_of
+
+    with opened(source) as bundle, progress("verify") as shown:
+        given = None if data is None and path is None else (data or bundle.claims.data.name, path)
+        checks = list(checks_of(bundle, data=given, latency=latency, progress=shown))
+        name = bundle.claims.name
+    if json_:
+        typer.echo(json.dumps({"name": name, "checks": [asdict(check) for check in checks]}))
+    else:
+        table = Table(title=name, title_justify="left", box=None, pad_edge=False)
+        for column in ("claim", "verdict", "claimed", "found", "note"):
+            table.add_column(column)
+        for check in checks:
+            verdict = f"[{_STYLE[check.verdict]}]{check.verdict}[/]"
+            table.add_row(check.claim, verdict, check.claimed, check.found, check.note)
+        out.print(table)
+    if any(check.verdict == "fail" for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def show(source: Source, json_: Json = False) -> None:
+    """What a bundle claims, after its files were checked."""
+    from bundle.reading import opened
+
+    with opened(source) as bundle:
+        readme = (bundle.folder / "README.md").read_text(encoding="utf-8")
+        claims = bundle.claims
+    typer.echo(claims.model_dump_json(by_alias=True) if json_ else readme)
+
+
+@app.command()
+def extract(
+    source: Source, to: Annotated[Path, typer.Argument(help="A folder that is not there yet.")]
+) -> None:
+    """A bundle's files as a folder, after they were checked."""
+    from bundle.manifest import BundleError
+    from bundle.reading import opened
+
+    if to.exists():
+        raise BundleError(f"{to} is there already; choose another folder")
+    with opened(source) as bundle:
+        temporary = to.with_name(to.name + ".tmp")
+        shutil.copytree(bundle.folder, temporary)
+        temporary.replace(to)
+    out.print(str(to))
+
+
+@app.command()
+def pack(
+    folder: Annotated[Path, typer.Argument(help="An extracted bundle.")],
+    path: Annotated[Path, typer.Argument(help="The archive to write.")],
+) -> None:
+    """An extracted bundle as one archive again."""
+    from bundle.reading import opened
+    from bundle.writing import pack as write
+
+    with opened(folder) as bundle:
+        write(bundle.folder, path)
+    out.print(str(path))
