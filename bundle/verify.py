@@ -93,7 +93,7 @@ def _outputs(bundle: Bundle) -> Iterator[Check]:
 
 def _accuracies(bundle: Bundle, given: tuple[str, Path | None] | None) -> Iterator[Check]:
     try:
-        images = _data(bundle, given)
+        images = images_of(bundle, given)
     except DataError as error:
         for precision in bundle.claims.accuracy:
             wanted = _share(bundle.claims.accuracy[precision])
@@ -162,7 +162,12 @@ def _latency(
     return _compared(name, _times(claimed), found, fits, f"{measured['file'].median:.3f} ms here")
 
 
-def _data(bundle: Bundle, given: tuple[str, Path | None] | None) -> Data:
+def images_of(bundle: Bundle, given: tuple[str, Path | None] | None) -> Data:
+    """The images that accuracies are checked on.
+
+    Raises:
+        DataError: they are not there.
+    """
     claims = bundle.claims.data
     name, path = given or (claims.name, None)
     return load_data(

@@ -40,6 +40,7 @@ app.add_typer(cli_search.app, name="search")
 app.add_typer(cli_tables.app, name="tables")
 app.add_typer(cli_bundle.app, name="bundle")
 app.command()(cli_bundle.verify)
+app.command()(cli_bundle.loadgen)
 app.command()(cli_serve.serve)
 app.command()(cli_serve.tidy)
 for verb in cli_jobs.VERBS:

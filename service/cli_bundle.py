@@ -50,6 +50,39 @@ def verify(
         raise typer.Exit(1)
 
 
+def loadgen(
+    source: Source,
+    scenario: Annotated[str, typer.Option(help="single-stream or offline.")] = "single-stream",
+    precision: Annotated[str, typer.Option(help="fp32 or int8.")] = "int8",
+    seconds: Annotated[float, typer.Option(min=0.5, help="Least time; MLPerf asks for 600.")] = 60,
+    queries: Annotated[
+        int, typer.Option(min=1, help="Least queries of single-stream; MLPerf asks for 1024.")
+    ] = 1024,
+    batch: Annotated[int, typer.Option(min=1, max=4096, help="Images at a time, offline.")] = 8,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    data: Annotated[
+        str | None, typer.Option(help="Data set of the images; the bundle's own if unset.")
+    ] = None,
+    path: Annotated[Path | None, typer.Option(help="Where its images are.")] = None,
+    logs: Annotated[Path, typer.Option(help="A folder for LoadGen's logs.")] = Path("loadgen"),
+    json_: Json = False,
+) -> None:
+    """A bundle's file under MLPerf's load generator: MLPerf-style figures, no MLPerf result."""
+    from bundle.driving import drive_bundle
+    from bundle.reading import opened
+
+    with opened(source) as bundle:
+        found = drive_bundle(
+            bundle, scenario, precision, logs, seconds=seconds, queries=queries, batch=batch,
+            threads=threads, data=data, path=path,
+        )  # fmt: skip
+    if json_:
+        typer.echo(json.dumps(found))
+        return
+    for name, value in found.items():
+        out.print(f"{name}: {value}", highlight=False)
+
+
 @app.command()
 def show(source: Source, json_: Json = False) -> None:
     """What a bundle claims, after its files were checked."""

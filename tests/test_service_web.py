@@ -16,6 +16,8 @@ from playwright.sync_api import Browser, Page, expect
 from service_server import Server, instance_in, mini, modelled, served, workers_find_us
 from web_browser import Watched, browser, executable, signed_in
 
+from bundle.reading import opened
+from bundle.verify import verify
 from service.presets import preset
 from service.web.pages import assets
 
@@ -258,6 +260,10 @@ def test_from_the_preset_to_training_and_download(watched: Watched, tmp_path: Pa
     with page.expect_download() as download:
         page.get_by_role("link", name="found-1.onnx").click()
     assert Path(download.value.path()).stat().st_size > 1000
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Bundle", exact=True).click()
+    with opened(Path(download.value.path())) as bundle:
+        assert {check.verdict for check in verify(bundle)} == {"pass"}
     with page.expect_download() as download:
         page.get_by_role("link", name="Report", exact=True).click()
     assert "<html" in Path(download.value.path()).read_text()[:500]

@@ -1,0 +1,51 @@
+"""The same ONNX file for another batch size: a file of ours fixes its batch in three places."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from export.onnx_file import ExportError
+
+
+def rebatched(source: Path, path: Path, batch: int) -> None:
+    """Writes `source` for `batch` images at a time: input, output, and reshapes in between.
+
+    Raises:
+        ExportError: unreadable, an open batch, or onnx refuses the result.
+    """
+    try:
+        model = onnx.load(str(source))
+    except Exception as error:  # which class depends on protobuf's implementation
+        raise ExportError(f"{source} is not an ONNX model: {error}") from None
+    old = batch_of(model)
+    if old is None:
+        raise ExportError(f"{source} takes any batch already")
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = batch
+    shapes = {node.input[1] for node in model.graph.node if node.op_type == "Reshape"}
+    for tensor in model.graph.initializer:
+        if tensor.name in shapes:
+            sizes = numpy_helper.to_array(tensor).copy()
+            sizes[0] = batch if sizes[0] == old else sizes[0]
+            tensor.CopyFrom(numpy_helper.from_array(np.asarray(sizes), tensor.name))
+    del model.graph.value_info[:]  # of the old batch; a runtime infers its own
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:  # the checker's errors share no base
+        raise ExportError(f"{source} cannot be made for batch {batch}: {error}") from None
+    onnx.save(model, str(path))
+
+
+def batch_of_file(path: Path) -> int | None:
+    """See `batch_of`."""
+    return batch_of(onnx.load(str(path), load_external_data=False))
+
+
+def batch_of(model: onnx.ModelProto) -> int | None:
+    """The batch that a file is fixed to; None where it takes any."""
+    dim = model.graph.input[0].type.tensor_type.shape.dim[0]
+    return dim.dim_value if dim.HasField("dim_value") else None
