@@ -81,17 +81,18 @@ def _trained(job: Job, name: str, recipe: Recipe, progress: Report) -> ResNet:
     import torch
 
     from supernet.resnet import ResNet
+    from training.recipe import decides
     from training.scratch import train
 
     spec = job.spec
-    decides = [asdict(recipe), asdict(spec.network), spec.data.model_dump(mode="json"), spec.seed]
+    inputs = [decides(recipe), asdict(spec.network), spec.data.model_dump(mode="json"), spec.seed]
     torch.manual_seed(spec.seed)
     net = ResNet(spec.network, spec.network.dense())
     train(
         net,
         job.data(),
         recipe,
-        job.folder.path / "criteria" / f"{name}-{digest(decides)[:12]}",
+        job.folder.path / "criteria" / f"{name}-{digest(inputs)[:12]}",
         seed=spec.seed,
         progress=lambda done, total, note: progress(done, total, f"{name}: {note}"),
     )

@@ -22,6 +22,7 @@ from service.library import facts
 from service.pipeline import STAGES, run_stage, stage_key
 from service.spec import JobSpec
 from service.store import RunError, RunFolder
+from training.recipe import decides
 
 RUNS = "STAIRPRUNE_RUNS"
 
@@ -78,7 +79,7 @@ def register(
         details = {
             "network": asdict(spec.network),
             "data": spec.data.name,
-            "recipe": asdict(spec.supernet.recipe),
+            "recipe": decides(spec.supernet.recipe),
         }
         weights = hashes["supernet.safetensors"]
         assets.register(database, "supernets", weights, spec.name, details, work.job)

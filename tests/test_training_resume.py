@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import os
+import random
 import signal
+import time
 from pathlib import Path
 
 import pytest
 import torch
-from training_toys import RUNS, run_and_die
+from training_toys import RUNS, run_and_die, save_for_ever
 
 from training.checkpoint import load_latest
 from training.errors import TrainingStopped
 from training.task import Control, silent
 
+POINTS = int(os.environ.get("STAIRPRUNE_TRAIN_KILLS", "1"))
+SAVES = int(os.environ.get("STAIRPRUNE_SAVE_KILLS", "5"))
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["training.scratch", "training.supernet_loop"])
 
@@ -68,6 +73,45 @@ def test_killed_inside_a_save_ends_bit_equal(undisturbed: tuple[str, str], tmp_p
         assert die(kind, tmp_path, "sync", at) == -signal.SIGKILL
     RUNS[kind](tmp_path, silent, Control())
     assert digest(tmp_path) == wanted
+
+
+@pytest.mark.slow
+def test_killed_at_random_points_ends_bit_equal(
+    undisturbed: tuple[str, str], tmp_path: Path
+) -> None:
+    """`STAIRPRUNE_TRAIN_KILLS` points per kind of training; `make chaos` takes 50."""
+    kind, wanted = undisturbed
+    draws = random.Random(kind)
+    for number in range(POINTS):
+        folder = tmp_path / str(number)
+        how, most = draws.choice((("step", 10), ("sync", 16)))
+        assert die(kind, folder, how, draws.randint(1, most)) == -signal.SIGKILL
+        RUNS[kind](folder, silent, Control())
+        assert digest(folder) == wanted, (how, number)
+
+
+@pytest.mark.slow
+def test_killed_while_saving_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
+    """`STAIRPRUNE_SAVE_KILLS` kills at random moments of saving without a pause."""
+    draws, reached, middle = random.Random(0), 0, 0
+    for _ in range(SAVES):
+        process = CONTEXT.Process(target=save_for_ever, args=(tmp_path,))
+        process.start()
+        deadline = time.monotonic() + 60
+        while (found := load_latest(tmp_path)) is None or found.step <= reached:
+            assert time.monotonic() < deadline
+        time.sleep(draws.uniform(0, 0.02))
+        process.kill()
+        process.join(60)
+        middle += any(path.suffix == ".tmp" for path in tmp_path.iterdir())
+        found = load_latest(tmp_path)
+        assert found is not None
+        assert found.step > reached
+        assert found.state == {"step": found.step}
+        assert all(bool((t == found.step).all()) for t in found.tensors.values())
+        reached = found.step
+    if SAVES >= 50:
+        assert middle > SAVES // 10  # or the kills never met a save
 
 
 def test_stopped_after_every_step_ends_bit_equal(

@@ -17,6 +17,7 @@ from supernet.network import NetworkSpec
 from supernet.resnet import ResNet
 from supernet.source import build
 from supernet.space import SearchSpace
+from training.checkpoint import Checkpoint, load_latest, save
 from training.data import Data
 from training.images import MemorySet, Subset
 from training.recipe import Recipe, SupernetRecipe
@@ -78,6 +79,21 @@ def run_scratch(folder: Path, progress: Progress, control: Control) -> Result:
     )
 
 
+def run_mixed(folder: Path, progress: Progress, control: Control) -> Result:
+    """The same with parts of a batch, mixup or CutMix, and hints."""
+    recipe = replace(RECIPE, accumulate=2, mixup=0.4, cutmix=1.0, hints=0.5)
+    return train(
+        tiny_net(),
+        toy_data(),
+        recipe,
+        folder,
+        seed=3,
+        teacher=tiny_net(1),
+        progress=progress,
+        control=control,
+    )
+
+
 def run_supernet(folder: Path, progress: Progress, control: Control) -> Result:
     """Sandwich training of a tiny supernet."""
     return _run_source("sliced", SUPERNET_RECIPE, folder, progress, control)
@@ -115,6 +131,7 @@ def _run_source(
 
 RUNS: dict[str, Callable[[Path, Progress, Control], Result]] = {
     "scratch": run_scratch,
+    "mixed": run_mixed,
     "supernet": run_supernet,
     "options": run_options,
     "pruningnet": run_pruningnet,
@@ -136,6 +153,17 @@ def run_and_die(kind: str, folder: Path, die: str, at: int) -> None:
         os.fsync = count_and_die  # type: ignore[assignment]
     progress = count_and_die if die == "step" else silent
     RUNS[kind](folder, progress, Control(save_every_steps=2))
+
+
+def save_for_ever(folder: Path) -> None:
+    """Saves checkpoints until it is killed; a tensor tells the step it belongs to."""
+    torch.set_num_threads(1)
+    latest = load_latest(folder)
+    step = 0 if latest is None else latest.step
+    while True:
+        step += 1
+        tensors = {f"t{n}": torch.full((64, 64), float(step)) for n in range(8)}
+        save(folder, Checkpoint(step=step, tensors=tensors, state={"step": step}))
 
 
 class Constant(nn.Module):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from training.errors import TrainingError
+from training.mixing import mixed
 from training.ranks import Ranks
 from training.seeds import generator
 from training.task import Task
@@ -85,6 +86,9 @@ class Gradients:
             numbers = at if self.parts > 1 else at[:2]
             draws = generator("augment", task.seed, *numbers)
         images, labels = task.images.batch(chosen, draws)
+        images, labels = mixed(
+            images, labels, task.recipe, len(task.images.classes), task.seed, *at
+        )
         images = images.to(self.device, memory_format=torch.channels_last)
         labels = labels.to(self.device)
         total = 0.0

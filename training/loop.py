@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from training.files import canonical, sha256
 from training.gradients import Gradients
 from training.optimiser import Optimiser
 from training.ranks import Ranks
-from training.recipe import learning_rate
+from training.recipe import decides, learning_rate
 from training.seeds import derived, generator
 from training.task import Control, Progress, Result, Row, Task
 
@@ -222,7 +222,7 @@ def _identity(task: Task) -> dict[str, Any]:
     shapes = {name: list(tensor.shape) for name, tensor in task.model.state_dict().items()}
     return {
         **task.identity,
-        "recipe": asdict(task.recipe),
+        "recipe": decides(task.recipe),
         "seed": task.seed,
         "images": min(task.limit_images or len(task.images), len(task.images)),
         "network": sha256(canonical(shapes)),

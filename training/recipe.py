@@ -6,8 +6,8 @@ Knows nothing of data, networks or files.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
 Policy = Literal["sandwich", "single"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
@@ -27,6 +27,9 @@ _RANGES = {
     "accumulate": (1, 4096),
     "gamma_l1": (0, 1),
     "soft_rate": (0, 0.99),
+    "mixup": (0, 100),
+    "cutmix": (0, 100),
+    "hints": (0, 10_000),
     "random_subnets": (0, 64),
     "removal": (0, 1),
 }
@@ -102,12 +105,18 @@ class Recipe(Optimisation):
         gamma_l1: weight of the L1 norm of batch norm's scales in the loss (network slimming).
         soft_rate: share of every convolution's filters set to zero after each epoch but the last,
             those of least L2 norm (soft filter pruning); they may grow again.
+        mixup: its Beta distribution's parameter; 0 for none. See `training.mixing`.
+        cutmix: likewise.
+        hints: weight of the difference to the teacher's stages in the loss. See `training.hints`.
     """
 
     alpha: float = 0.5
     temperature: float = 4.0
     gamma_l1: float = 0.0
     soft_rate: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    hints: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +144,15 @@ class SupernetRecipe(Optimisation):
             raise RecipeError(
                 f"policy must be one of {', '.join(POLICIES)}, but got {self.policy!r}"
             )
+
+
+def decides(recipe: Optimisation) -> dict[str, Any]:
+    """What of a recipe decides the result, as JSON values.
+
+    Fields that came later and are off are left out, so that older results stay valid.
+    """
+    found = asdict(recipe)
+    return {k: v for k, v in found.items() if v or k not in ("mixup", "cutmix", "hints")}
 
 
 def learning_rate(recipe: Optimisation, step: int, steps_per_epoch: int) -> float:

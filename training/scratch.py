@@ -14,10 +14,12 @@ from torch import Tensor, nn
 
 from supernet.estimate import accuracy, weights_hash
 from training.data import Data
+from training.hints import Hinted, HintError, Maps, features
 from training.images import evaluation_batches
 from training.loop import run
 from training.losses import distillation_loss
 from training.recipe import Recipe
+from training.seeds import derived
 from training.sparsity import scales_l1, zero_smallest
 from training.task import DEFAULTS, Control, Progress, Result, Task, silent
 
@@ -49,18 +51,17 @@ def train(
 
     Raises:
         CheckpointError, DivergedError, TrainingStopped: see `training.loop.run`.
+        HintError: hints without a teacher of the same stages.
     """
     device = next(net.parameters()).device
     if teacher is not None:
         teacher.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    student = _student(net, teacher, data, recipe, seed)
 
     def losses(images: Tensor, labels: Tensor, step: int) -> Iterator[Tensor]:
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bf16):
-            guide = None
-            if teacher is not None:
-                with torch.no_grad():
-                    guide = teacher(images)
-            logits = net(images)
+            guide, theirs = _guided(teacher, images)
+            logits, own = features(net, images)
         loss = distillation_loss(
             logits.float(),
             labels,
@@ -69,6 +70,8 @@ def train(
             temperature=recipe.temperature,
             label_smoothing=recipe.label_smoothing,
         )
+        if isinstance(student, Hinted):
+            loss = loss + recipe.hints * student.loss(own, theirs)
         yield loss + recipe.gamma_l1 * scales_l1(net) if recipe.gamma_l1 else loss
 
     identity = {
@@ -76,7 +79,7 @@ def train(
         "teacher": None if teacher is None else weights_hash(teacher),
     }
     task = Task(
-        model=net,
+        model=student,
         images=data.train,
         recipe=recipe,
         seed=seed,
@@ -84,6 +87,32 @@ def train(
         evaluate=lambda model: {"val_accuracy": accuracy(model, evaluation_batches(data.val))},
         identity=identity,
         limit_images=limit_images,
-        between_epochs=lambda model: zero_smallest(model, recipe.soft_rate),
+        between_epochs=lambda model: zero_smallest(net, recipe.soft_rate),
     )
     return run(task, folder, progress, control)
+
+
+def _guided(teacher: nn.Module | None, images: Tensor) -> tuple[Tensor | None, Maps]:
+    """The teacher's logits, and the maps of its stages."""
+    if teacher is None:
+        return None, {}
+    with torch.no_grad():
+        return features(teacher, images)
+
+
+def _student(
+    net: nn.Module, teacher: nn.Module | None, data: Data, recipe: Recipe, seed: int
+) -> nn.Module:
+    """What is trained: the network, with regressors where the teacher's stages are hints.
+
+    Raises:
+        HintError: hints without a teacher that has the same stages.
+    """
+    if not recipe.hints:
+        return net
+    if teacher is None:
+        raise HintError("hints need a teacher, and there is none")
+    images, _ = data.train.batch(torch.arange(min(2, len(data.train))))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived("regressors", seed))
+        return Hinted(net, teacher, images.to(next(net.parameters()).device))

@@ -9,6 +9,7 @@ from service.console import Report, say
 from service.job import Job, Stage, always
 from service.spec import JobSpec
 from service.store import write_json
+from training.recipe import decides
 
 
 def settings(spec: JobSpec) -> object:
@@ -17,7 +18,10 @@ def settings(spec: JobSpec) -> object:
         "network": asdict(spec.network),
         "data": spec.data.model_dump(mode="json"),
         "space": spec.space.model_dump(exclude={"narrow"}),
-        "capacity": spec.capacity.model_dump(mode="json"),
+        "capacity": {
+            **spec.capacity.model_dump(mode="json"),
+            "recipe": decides(spec.capacity.recipe),
+        },
         "seed": spec.seed,
         "cpu_threads": spec.cpu_threads,
     }

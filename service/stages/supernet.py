@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from service.console import Report
 from service.job import Job, Stage
 from service.spec import JobSpec
+from training.recipe import decides
 
 if TYPE_CHECKING:
     from supernet.estimate import Estimator
@@ -25,7 +26,7 @@ def settings(spec: JobSpec) -> object:
         "network": asdict(spec.network),
         "data": spec.data.model_dump(mode="json"),
         "space": spec.space.model_dump(exclude={"narrow"}),
-        "recipe": asdict(spec.supernet.recipe),
+        "recipe": decides(spec.supernet.recipe),
         "supernet": spec.supernet.decides(),
         "seed": spec.seed,
         "cpu_threads": spec.cpu_threads,

@@ -10,6 +10,7 @@ from service.console import Report
 from service.job import Job, Stage, always
 from service.spec import JobSpec
 from service.store import write_json
+from training.recipe import decides
 
 if TYPE_CHECKING:
     from supernet.resnet import ResNet
@@ -22,7 +23,7 @@ def settings(spec: JobSpec) -> object:
     return {
         "network": asdict(spec.network),
         "data": spec.data.model_dump(mode="json"),
-        "recipe": asdict(spec.train.teacher),
+        "recipe": decides(spec.train.teacher),
         "weights": str(spec.train.teacher_weights),
         "seed": spec.seed,
         "cpu_threads": spec.cpu_threads,

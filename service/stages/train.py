@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from service.spec import JobSpec
 from service.stages.teacher import teacher
 from service.store import read_json, write_json
 from supernet.config import ChannelConfig
+from training.recipe import decides
 
 if TYPE_CHECKING:
     from supernet.resnet import ResNet
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def settings(spec: JobSpec) -> object:
     """What decides the result."""
     return {
-        "recipe": asdict(spec.train.recipe),
+        "recipe": decides(spec.train.recipe),
         "seeds": spec.train.seeds,
         "seed": spec.seed,
         "cpu_threads": spec.cpu_threads,
