@@ -7,17 +7,20 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_toys import SPACE, SUPERNET_RECIPE, toy_data
+from training_toys import RECIPE as SCRATCH
+from training_toys import SPACE, SUPERNET_RECIPE, tiny_net, toy_data
 
 from supernet.source import build
 from training.errors import TrainingError
 from training.scalars import tensorboard
+from training.scratch import train as scratch
 from training.supernet_loop import train_supernet
 from training.task import DEFAULTS, Control
 
@@ -39,14 +42,21 @@ def train(folder: Path, accumulate: int, control: Control = DEFAULTS) -> Path:
     return result.weights
 
 
-def processes(folder: Path, count: int) -> None:
+def train_plain(folder: Path, accumulate: int) -> Path:
+    """From scratch with everything that looks at a part of a batch."""
+    recipe = replace(SCRATCH, accumulate=accumulate, mixup=0.4, cutmix=1.0, hints=0.2)
+    teacher = tiny_net(1)
+    return scratch(tiny_net(), toy_data(), recipe, folder, seed=3, teacher=teacher).weights
+
+
+def processes(folder: Path, count: int, call: str = "train") -> None:
     """What torchrun does: `count` processes that know of each other by their environment."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     code = (
         "import sys; from pathlib import Path; import torch; torch.set_num_threads(1); "
-        "from test_training_ranks import train; train(Path(sys.argv[1]), 1)"
+        f"import test_training_ranks as tests; tests.{call}(Path(sys.argv[1]), 1)"
     )
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(count)}
@@ -60,10 +70,13 @@ def processes(folder: Path, count: int) -> None:
     assert [process.wait(120) for process in running] == [0] * count
 
 
-def test_two_processes_equal_one_with_the_same_batch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("call", [train, train_plain])
+def test_two_processes_equal_one_with_the_same_batch(
+    tmp_path: Path, call: Callable[[Path, int], Path]
+) -> None:
     alone, together = tmp_path / "alone", tmp_path / "together"
-    train(alone, accumulate=2)
-    processes(together, 2)
+    call(alone, 2)
+    processes(together, 2, call.__name__)
     one, two = (load_file(folder / "weights.safetensors") for folder in (alone, together))
     trained = [name for name in one if "running" not in name and "batches" not in name]
     assert len(trained) > 20
