@@ -17,6 +17,7 @@ import typer
 from service import (
     cli_bundle,
     cli_engine,
+    cli_fit,
     cli_jobs,
     cli_search,
     cli_serve,
@@ -39,6 +40,7 @@ app.add_typer(cli_engine.app, name="engine")
 app.add_typer(cli_search.app, name="search")
 app.add_typer(cli_tables.app, name="tables")
 app.add_typer(cli_bundle.app, name="bundle")
+app.command()(cli_fit.fit)
 app.command()(cli_bundle.verify)
 app.command()(cli_bundle.loadgen)
 app.command()(cli_serve.serve)

@@ -10,9 +10,9 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from service.spec_part import Part, closed
 from service.spec_part import SpecError as SpecError  # raised here, and so looked for here
@@ -312,7 +312,7 @@ def from_data(data: object, source: str = "job") -> JobSpec:
         # Strict JSON mode: "8" is no number, yet a list is a tuple.
         return JobSpec.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        wrong = SpecError(f"{source}: {_first(error)}")
+        wrong = SpecError(f"{source}: {first_error(error)}")
         place = error.errors(include_url=False)[0]["loc"]
         wrong.field = _short(".".join(str(part) for part in place)) or None
         raise wrong from None
@@ -334,7 +334,7 @@ def _short(text: str) -> str:
     return line if len(line) <= LONGEST else f"{line[:LONGEST]} ..."
 
 
-def _first(error: ValidationError) -> str:
+def first_error(error: ValidationError, root: type[BaseModel] | None = None) -> str:
     """The first broken rule in one line, and how many more there are."""
     problems = error.errors(include_url=False)
     first = problems[0]
@@ -342,13 +342,14 @@ def _first(error: ValidationError) -> str:
     message = _short(first["msg"].removeprefix("Value error, "))
     got = "" if isinstance(first["input"], dict) else f", got {_short(repr(first['input']))}"
     if first["type"] == "extra_forbidden":
-        message, got = f"unknown key; valid: {_valid_keys(first['loc'])}", ""
+        message, got = f"unknown key; valid: {_valid_keys(first['loc'], root or JobSpec)}", ""
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return f"{field}: {message}{got}{more}"
 
 
-def _valid_keys(location: tuple[int | str, ...]) -> str:
-    kind: Any = JobSpec
+def _valid_keys(location: tuple[int | str, ...], root: type[BaseModel]) -> str:
+    kind: Any = root
     for part in location[:-1]:
         kind = kind.model_fields[str(part)].annotation
+        kind = next((k for k in get_args(kind) if hasattr(k, "model_fields")), kind)
     return ", ".join(kind.model_fields)
