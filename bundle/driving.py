@@ -6,14 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bundle.engines import onnx_of
 from bundle.harness import SCENARIOS, drive
-from bundle.manifest import INT8, ONNX, BundleError
+from bundle.manifest import BundleError
 from bundle.reading import Bundle
 from bundle.verify import images_of
-from export.onnx_file import ExportError
-from export.rebatch import batch_of_file, rebatched
-
-FILES = {"fp32": ONNX, "int8": INT8}
 
 
 def drive_bundle(
@@ -37,21 +34,11 @@ def drive_bundle(
     """
     if scenario not in SCENARIOS:
         raise BundleError(f"scenario must be one of {', '.join(SCENARIOS)}, but got {scenario!r}")
-    if precision not in FILES:
-        raise BundleError(f"precision must be one of {', '.join(FILES)}, but got {precision!r}")
-    file = bundle.file(FILES[precision])
-    if file is None:
-        raise BundleError(f"{bundle.source} holds no {FILES[precision]}")
     given = None if data is None and path is None else (data or bundle.claims.data.name, path)
     images = images_of(bundle, given).test
     size = 1 if scenario == "single-stream" else batch
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            if batch_of_file(file) not in (None, size):
-                rebatched(file, Path(folder) / "model.onnx", size)
-                file = Path(folder) / "model.onnx"
-        except ExportError as error:
-            raise BundleError(str(error)) from None
+        file = onnx_of(bundle, precision, size, Path(folder) / "model.onnx")
         found = drive(
             file,
             images,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Request:
     """What to build.
 
     Attributes:
-        source: an ONNX file, a config file, or the name of a dense network.
+        source: an ONNX file, a bundle's archive, a config file, or the name of a dense network.
         precision: of a config fp32, fp16 or int8; of an fp32 ONNX file fp16; None for what the
             file says, and for a config fp16.
         batch: images of a run: many for throughput (MLPerf's Offline), 1 for latency
@@ -110,6 +110,8 @@ def _fill(request: Request, folder: Path) -> tuple[Fill, dict[str, str]]:
     path = Path(request.source)
     if path.suffix == ".onnx":
         return _of_file(request, path, folder)
+    if path.suffix == ".zip":
+        return _of_bundle(request, path, folder)
     precision = _chosen(request.precision or "fp16", OF_CONFIG, "of a config")
     if request.source in DEPTHS:
         network = NetworkSpec(depths=DEPTHS[request.source], resolution=request.resolution)
@@ -129,6 +131,20 @@ def _of_file(request: Request, path: Path, folder: Path) -> tuple[Fill, dict[str
     half = folder / "half.onnx"
     halve(path, half)
     return onnx_file(str(half), request.batch), {**facts, **_digest(path)}
+
+
+def _of_bundle(request: Request, path: Path, folder: Path) -> tuple[Fill, dict[str, str]]:
+    """Of a bundle's fp32 file, as fp16 where that is asked for, or its int8 file."""
+    from bundle.engines import onnx_of
+    from bundle.reading import opened
+
+    precision = _chosen(request.precision or "fp32", OF_CONFIG, "of a bundle")
+    kind = "int8" if precision == "int8" else "fp32"
+    with opened(path) as bundle:
+        file = onnx_of(bundle, kind, request.batch, folder / "model.onnx")
+    wanted = replace(request, precision="fp16" if precision == "fp16" else None)
+    fill, facts = _of_file(wanted, file, folder)
+    return fill, {**facts, "bundle": path.name}
 
 
 def _digest(path: Path) -> dict[str, str]:

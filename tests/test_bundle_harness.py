@@ -13,9 +13,10 @@ from bundles import BATCH, make
 from typer.testing import CliRunner
 
 from bundle.driving import drive_bundle
+from bundle.engines import openvino
 from bundle.manifest import INT8, ONNX, BundleError
 from bundle.reading import opened
-from export.int8.judge import logits
+from export.int8.judge import judge, logits
 from export.onnx_file import ExportError
 from export.rebatch import batch_of_file, rebatched
 from service.cli import app
@@ -39,6 +40,18 @@ def test_a_file_for_another_batch_computes_the_same(
     whole = logits(made / name, np.split(draws, 48 // BATCH))
     other = logits(tmp_path / "other.onnx", np.split(draws, 48 // batch))
     np.testing.assert_allclose(other, whole, rtol=1e-4, atol=1e-4 * float(np.abs(whole).max()))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_openvino_computes_what_onnxruntime_does(made: Path, precision: str) -> None:
+    pytest.importorskip("openvino")
+    draws = np.random.default_rng(0).standard_normal((24, 1, 8, 8)).astype(np.float32)
+    wanted = logits(made / {"fp32": ONNX, "int8": INT8}[precision], np.split(draws, 24 // BATCH))
+    model = openvino(made, precision, batch=6)
+    found = np.concatenate([model([part])[0] for part in np.split(draws, 4)])
+    assert judge(wanted, found, wanted.argmax(axis=1)).snr_db > (80 if precision == "fp32" else 25)
+    with pytest.raises(BundleError, match="precision must be one of"):
+        openvino(made, "fp8")
 
 
 def test_what_cannot_be_made_for_another_batch(made: Path, tmp_path: Path) -> None:

@@ -9,11 +9,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
+from bundles import BATCH, make
 from trt_networks import factory
 
+from bundle.manifest import INT8, ONNX
+from bundle.writing import pack, seal
 from export.half import HalfError, halve
+from export.int8.calibration import ranges
+from export.int8.files import quantise
+from export.int8.form import Form
 from profiler.backend import BackendError
 from profiler.graphs import network_model
 from profiler.trt import plan_file
@@ -55,6 +62,23 @@ def test_an_exported_file_becomes_an_engine(
     assert plan.facts["weights"] == "the file's"
     assert plan.facts["batch"] == "2"
     assert len(plan.facts["source_sha256"]) == 64
+
+
+def test_a_bundle_becomes_an_engine_for_any_batch(rtx: Any, tmp_path: Path) -> None:
+    place = make(tmp_path)
+    pack(place, tmp_path / "a.bundle.zip")
+    out = tmp_path / "net.engine"
+    build(request(tmp_path / "a.bundle.zip", "fp32", batch=3), out, factory(rtx))
+    facts = plan_file.load(out, rtx.__version__).facts
+    assert (facts["bundle"], facts["batch"]) == ("a.bundle.zip", "3")
+    # made for a CPU
+    with pytest.raises(BackendError, match="TensorRT needs symmetric int8"):
+        build(request(tmp_path / "a.bundle.zip", "int8"), out, factory(rtx))
+    found = ranges(place / ONNX, [np.zeros((BATCH, 1, 8, 8), np.float32)], "max")
+    quantise(place / ONNX, place / INT8, found, Form("symmetric"))
+    seal(place)
+    pack(place, tmp_path / "b.bundle.zip")
+    assert build(request(tmp_path / "b.bundle.zip", "int8", batch=3), out, factory(rtx))["bytes"]
 
 
 def test_half_precision_halves_the_weights_in_the_engine(rtx: Any, tmp_path: Path) -> None:
