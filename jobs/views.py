@@ -26,6 +26,7 @@ class JobView:
         stage: the current one; the last one of a job that has ended.
         position: its place from 0.
         waits: why it does not run now, None if it runs or has ended.
+        done, total: steps of the stage that runs now; both 0 while nothing is known of them.
     """
 
     id: str
@@ -40,6 +41,8 @@ class JobView:
     finished_at: float | None
     error: str | None
     waits: str | None
+    done: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,12 +285,27 @@ def _query() -> AnySelect:
 
 
 def _views(tx: Connection, rows: list[AnyRow] | Any) -> list[JobView]:
-    reasons = waiting.reasons(tx, rows)
-    names = [name for name in JobView.__dataclass_fields__ if name != "waits"]
-    return [
-        JobView(**{name: row._mapping[name] for name in names}, waits=reasons.get(row.number))
-        for row in rows
-    ]
+    reasons, steps = waiting.reasons(tx, rows), _steps(tx, rows)
+    ours = {"waits", "done", "total"}
+    names = [name for name in JobView.__dataclass_fields__ if name not in ours]
+    found = []
+    for row in rows:
+        done, total = steps.get(row.number, (0, 0))
+        known = {name: row._mapping[name] for name in names}
+        found.append(JobView(**known, waits=reasons.get(row.number), done=done, total=total))
+    return found
+
+
+def _steps(tx: Connection, rows: list[AnyRow] | Any) -> dict[int, tuple[int, int]]:
+    """Steps done and in all of the attempts that run, by job."""
+    running = [row.number for row in rows if row.state == "running"]
+    if not running:
+        return {}
+    table = schema.attempts
+    query = select(*table.c["job", "done", "total"]).where(
+        table.c.job.in_(running), table.c.finished_at.is_(None)
+    )
+    return {row.job: (row.done, row.total) for row in tx.execute(query)}
 
 
 def _encode(number: int) -> str:

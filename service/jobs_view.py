@@ -28,7 +28,7 @@ def listing(jobs: list[Job]) -> RenderableType:
             job.name,
             job.user,
             _state(job.state, job.wanted),
-            job.stage,
+            f"{job.stage} {100 * job.done // job.total} %" if job.total else job.stage,
             str(job.priority),
             _when(job.created_at),
             job.waits or job.error or "",

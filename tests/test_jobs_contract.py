@@ -171,6 +171,8 @@ def test_a_job_runs_stage_by_stage_and_tells_of_it(
     work = attempts.begin(store, first.lease, 4711)
     assert (work.job, work.stage, work.finished) == (job, "s0", {})
     assert attempts.beat(store, first.lease, Progress(done=1, total=4, note="one")) == "run"
+    (listed,) = [job for job in views.page(store).jobs if job.state == "running"]
+    assert (listed.done, listed.total) == (1, 4)
     digest = put(files, tmp_path)
     attempts.finish(store, first.lease, {"out": digest})
     second = take(store)

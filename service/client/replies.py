@@ -32,6 +32,8 @@ class Job(_Reply):
     finished_at: float | None = None
     error: str | None = None
     waits: str | None = None
+    done: int = 0
+    total: int = 0
 
     @property
     def ended(self) -> bool:

@@ -16,7 +16,7 @@ function line(job) {
   const note = job.error ?? job.waits ?? "";
   return h("tr", {}, h("td", {}, box),
     h("td", {}, h("a", { href: `/jobs/${job.id}` }, job.name), h("br"), h("span", { class: "id" }, job.id)),
-    h("td", {}, state(job.state)), h("td", {}, job.stage), h("td", {}, note),
+    h("td", {}, state(job.state)), h("td", {}, job.stage, job.total ? h("progress", { value: job.done, max: job.total, "aria-label": `${job.stage} of ${job.name}: ${Math.floor(100 * job.done / job.total)} %` }) : ""), h("td", {}, note),
     h("td", { class: "number" }, String(job.priority)), h("td", {}, job.user), h("td", {}, when(job.created_at)));
 }
 
