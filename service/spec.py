@@ -202,7 +202,10 @@ class SearchSpec(Part):
     @model_validator(mode="after")
     def _criteria(self) -> SearchSpec:
         for name in self.first:
-            parts(name)
+            try:
+                parts(name)
+            except ValueError as error:
+                raise SpecError(f"first: {error}") from None
         return self
 
 
