@@ -25,6 +25,7 @@ chaos: $(VENV)/installed
 	STAIRPRUNE_KILLS=300 $(BIN)/python -m pytest tests/test_jobs_chaos.py -k random
 	STAIRPRUNE_SERVER_KILLS=300 $(BIN)/python -m pytest tests/test_service_serve.py -k kills
 	STAIRPRUNE_SEEDS=20 $(BIN)/python -m pytest tests/test_service_chaos.py
+	STAIRPRUNE_STAGES=all $(BIN)/python -m pytest tests/test_service_pipeline.py
 	STAIRPRUNE_TRAIN_KILLS=50 STAIRPRUNE_SAVE_KILLS=300 $(BIN)/python -m pytest \
 	  tests/test_training_resume.py -k "random or saving"
 

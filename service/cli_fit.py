@@ -40,8 +40,9 @@ def fit(
     found = dict(list(fits.candidates(source, spec).items())[:top])
     todo = fits.units(found, spec)
     left = fits.unfinished(todo, out)
-    if left or estimate_only:
-        forecast = fits.estimated((left or todo)[0], spec, out)
+    fresh = [unit for unit in left if not (unit.folder(out) / "checkpoints").exists()]
+    if fresh or estimate_only:
+        forecast = fits.estimated((fresh or todo)[0], spec, out)
         say(_forecast(forecast, len(left), parallel, spec.processes))
     if estimate_only:
         typer.echo(json.dumps(forecast) if json_ else "")

@@ -72,14 +72,14 @@ def test_told_to_end_it_saves_and_the_same_command_continues(tmp_path: Path) -> 
     stopped.send_signal(signal.SIGTERM)
     _, errors = stopped.communicate(timeout=20)
     assert stopped.returncode == 2, errors
+    assert "about" in errors
+    assert "GiB" in errors
     assert "stopped; the same command continues" in errors
     assert list((place / "checkpoints").glob("step-*.json"))
     begun = json.loads((max(place.glob("checkpoints/step-*.json"))).read_text())
     done = start(tmp_path, "a", "--top", "1")
     output, errors = done.communicate(timeout=200)
     assert done.returncode == 0, errors
-    assert "about" in errors
-    assert "GiB" in errors
     history = json.loads((place / "result.json").read_text())["history"]
     assert [row["epoch"] for row in history] == list(range(1, 13))
     kept = begun["value"]["state"]["history"]
