@@ -23,6 +23,8 @@ class TeacherSpec(Part):
     """safetensors or a state dict (.pth): a ResNet of any depth and width, or a timm model's."""
     timm: str | None = None
     """Name of the timm model that the weights are for."""
+    cache: bool = False
+    """Ask it once for every image and keep the answers; only where images are not augmented."""
 
 
 class FitSpec(Part):
@@ -46,6 +48,9 @@ class FitSpec(Part):
     def _guided(self) -> FitSpec:
         if self.recipe.hints and self.teacher is None:
             raise SpecError("recipe.hints needs a teacher")
+        changing = [n for n in ("augment", "mixup", "cutmix", "hints") if getattr(self.recipe, n)]
+        if self.teacher is not None and self.teacher.cache and changing:
+            raise SpecError(f"teacher.cache needs recipe.{changing[0]} off")
         return self
 
 

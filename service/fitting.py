@@ -50,7 +50,7 @@ def main() -> None:
     if spec.cpu_threads is not None:
         torch.set_num_threads(spec.cpu_threads)
     if "--estimate" in sys.argv[5:]:
-        print(json.dumps(estimate(spec, config)), flush=True)
+        print(json.dumps(estimate(spec, config, Path(folder))), flush=True)
         return
     fit(spec, config, int(seed), Path(folder))
 
@@ -73,6 +73,7 @@ def fit(spec: FitSpec, config: ChannelConfig, number: int, folder: Path) -> None
             folder / "checkpoints",
             seed=spec.seed + 1000 * (number + 1),
             teacher=guide,
+            cache=cache_of(spec, folder),
             progress=lambda done, total, note: print(json.dumps([done, total, note]), flush=True),
             control=Control(stop=asked, chart=written, save_every_seconds=spec.save_every_seconds),
         )
@@ -88,6 +89,11 @@ def fit(spec: FitSpec, config: ChannelConfig, number: int, folder: Path) -> None
         "n": len(data.test),
     }
     write_json(folder / RESULT, outcome)
+
+
+def cache_of(spec: FitSpec, folder: Path) -> Path | None:
+    """Where the teacher's answers are kept: beside the candidates, which share them."""
+    return folder.parent.parent if spec.teacher is not None and spec.teacher.cache else None
 
 
 def prepared(
@@ -112,7 +118,7 @@ def prepared(
     return data, net, guide
 
 
-def estimate(spec: FitSpec, config: ChannelConfig) -> dict[str, Any]:
+def estimate(spec: FitSpec, config: ChannelConfig, folder: Path) -> dict[str, Any]:
     """What a training takes, from a few real steps; of one process, times nothing.
 
     Evaluation at the end of each epoch is not in it.
@@ -126,12 +132,12 @@ def estimate(spec: FitSpec, config: ChannelConfig) -> dict[str, Any]:
         times.append(time.perf_counter())
         total = of
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as place:
         try:
             stop = Control(stop=lambda: len(times) >= WARM + TIMED)
             train(
-                net, data, spec.recipe, Path(folder), seed=0, teacher=guide,
-                progress=progress, control=stop,
+                net, data, spec.recipe, Path(place), seed=0, teacher=guide,
+                cache=cache_of(spec, folder), progress=progress, control=stop,
             )  # fmt: skip
         except TrainingStopped:
             pass

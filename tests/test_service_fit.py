@@ -90,10 +90,12 @@ def test_told_to_end_it_saves_and_the_same_command_continues(tmp_path: Path) -> 
 def test_several_at_a_time_with_a_teacher(tmp_path: Path) -> None:
     guide = ResNet(SPEC, SPEC.dense())
     save_file(guide.state_dict(), tmp_path / "teacher.safetensors")
-    write(tmp_path, teacher={"weights": str(tmp_path / "teacher.safetensors")})
+    guide_spec = {"weights": str(tmp_path / "teacher.safetensors"), "cache": True}
+    write(tmp_path, teacher=guide_spec)
     done = start(tmp_path, "out", "--parallel", "2")
     output, errors = done.communicate(timeout=200)
     assert done.returncode == 0, errors
+    assert len(list((tmp_path / "out").glob("teacher-*.npy"))) == 1
     found = json.loads(output)
     assert {name: len(entry["test"]) for name, entry in found.items()} == {"best-1": 1, "best-2": 1}
     assert found["best-1"]["test"] != found["best-2"]["test"]
@@ -125,6 +127,13 @@ def test_the_estimate_alone(tmp_path: Path) -> None:
         ({"recipe": {"epochs": 3, "batch": 50, "lr": 0.1, "hints": 1.0}}, ["hints"]),
         ({"data": {"name": "digits", "validatoin": 3}}, ["data.validatoin", "validation"]),
         ({"teacher": {"weights": "x", "weight": "y"}}, ["teacher.weight", "weights, timm"]),
+        (
+            {
+                "teacher": {"weights": "x", "cache": True},
+                "recipe": {"epochs": 3, "batch": 50, "lr": 0.1},
+            },
+            ["teacher.cache", "augment"],
+        ),
         ({"device": "tpu"}, ["device", "cpu"]),
         ({"processes": 0}, ["processes", "1"]),
         ({"extra": 1}, ["extra", "network, data, recipe"]),

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from training_toys import RECIPE, Constant, tiny_net, toy_data
 
+from training.cached import cached
 from training.hints import Hinted, HintError, features
 from training.losses import distillation_loss
 from training.mixing import mixed
@@ -97,6 +98,29 @@ def test_hints_pull_the_stages_together_and_leave_no_trace(tmp_path: Path) -> No
     plain = tiny_net()
     train(plain, data, replace(recipe, hints=0.0), tmp_path / "b", seed=0, teacher=teacher)
     assert distance(net) < distance(plain)
+
+
+def test_cached_logits_are_the_teachers(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    data, teacher = toy_data(), tiny_net(1).eval()
+    recipe = Recipe(epochs=2, batch=16, lr=0.05, augment=False, alpha=0.7)
+    asked, kept = tiny_net(), tiny_net()
+    train(asked, data, recipe, tmp_path / "a", seed=0, teacher=teacher)
+    train(kept, data, recipe, tmp_path / "b", seed=0, teacher=teacher, cache=tmp_path / "c")
+    for name, tensor in asked.state_dict().items():
+        torch.testing.assert_close(kept.state_dict()[name], tensor, rtol=1e-4, atol=1e-5)
+    (file,) = (tmp_path / "c").iterdir()
+    before = file.stat().st_mtime_ns
+    found = cached(teacher, data, recipe, tmp_path / "c")
+    assert file.stat().st_mtime_ns == before
+    images, labels = data.train.batch(torch.tensor([5, 3]))
+    with torch.no_grad():
+        torch.testing.assert_close(found.of(torch.tensor([5, 3]))[1], teacher(images))
+    assert torch.equal(found.of(torch.tensor([5, 3]))[0], labels)
+    cached(tiny_net(2), data, recipe, tmp_path / "c")
+    assert len(list((tmp_path / "c").iterdir())) == 2
+    with pytest.raises(RecipeError, match="need augment off"):
+        cached(teacher, data, replace(recipe, augment=True), tmp_path / "c")
 
 
 def test_hints_need_a_teacher_with_the_same_stages(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from supernet.estimate import accuracy, weights_hash
+from training.cached import Numbered, cached
 from training.data import Data
 from training.hints import Hinted, HintError, Maps, features
 from training.images import evaluation_batches
@@ -32,6 +33,7 @@ def train(
     *,
     seed: int,
     teacher: nn.Module | None = None,
+    cache: Path | None = None,
     limit_images: int | None = None,
     progress: Progress = silent,
     control: Control = DEFAULTS,
@@ -43,6 +45,8 @@ def train(
         folder: checkpoints, then `weights.safetensors`; one folder a run.
         seed: of data order and augmentation.
         teacher: logits for the same images; put into evaluation mode, never changed.
+        cache: folder for the teacher's logits of all images, see `training.cached`; None to ask it
+            in every step.
         limit_images: train on a fixed random sample of that many.
         control: when to save, when to stop.
 
@@ -51,16 +55,22 @@ def train(
 
     Raises:
         CheckpointError, DivergedError, TrainingStopped: see `training.loop.run`.
+        RecipeError: a cache for a recipe that changes images.
         HintError: hints without a teacher of the same stages.
     """
     device = next(net.parameters()).device
     if teacher is not None:
         teacher.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    known = None if cache is None or teacher is None else cached(teacher, data, recipe, cache)
     student = _student(net, teacher, data, recipe, seed)
 
     def losses(images: Tensor, labels: Tensor, step: int) -> Iterator[Tensor]:
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bf16):
-            guide, theirs = _guided(teacher, images)
+            if known is None:
+                guide, theirs = _guided(teacher, images)
+            else:
+                theirs = {}
+                labels, guide = known.of(labels)
             logits, own = features(net, images)
         loss = distillation_loss(
             logits.float(),
@@ -80,7 +90,7 @@ def train(
     }
     task = Task(
         model=student,
-        images=data.train,
+        images=data.train if known is None else Numbered(data.train),
         recipe=recipe,
         seed=seed,
         losses=losses,
