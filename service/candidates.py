@@ -166,6 +166,9 @@ def _finalists(
     if "accuracy.json" in (trained := files.get("train", {})):
         for name, seeds in _json(instance, trained["accuracy.json"])["test"].items():
             extra.setdefault(name, {})["test"] = sum(seeds) / len(seeds)
+    if "quantised.json" in (quantised := files.get("quantise", {})):
+        for name, network in _json(instance, quantised["quantised.json"])["networks"].items():
+            extra.setdefault(name, {})["test_int8"] = network["int8"]["accuracy"]
     return names, extra
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from service.client.replies import Candidate, Detail, Job
 
-_MADE = ("measured_ms", "measured_low", "measured_high", "test")
+_MADE = ("measured_ms", "measured_low", "measured_high", "test", "test_int8")
 _STYLES = {"running": "cyan", "succeeded": "green", "failed": "red", "cancelled": "yellow"}
 
 

@@ -61,6 +61,7 @@ def start(folder: Path, out: str, *more: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_told_to_end_it_saves_and_the_same_command_continues(tmp_path: Path) -> None:
     longer = {**RECIPE["recipe"], "epochs": 12}
     write(tmp_path, recipe=longer, save_every_seconds=0.5)
@@ -87,6 +88,7 @@ def test_told_to_end_it_saves_and_the_same_command_continues(tmp_path: Path) -> 
     assert json.loads(output)["best-1"]["test"][0] > 0.3
 
 
+@pytest.mark.slow
 def test_several_at_a_time_with_a_teacher(tmp_path: Path) -> None:
     guide = ResNet(SPEC, SPEC.dense())
     save_file(guide.state_dict(), tmp_path / "teacher.safetensors")

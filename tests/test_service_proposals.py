@@ -83,7 +83,7 @@ def test_searchers_without_seeds_and_unknown_criteria_are_refused(tmp_path: Path
     job = job_of(tmp_path, with_search(first=["l1"], searcher="random"))
     with pytest.raises(SearchError, match=r"search\.first needs .* option seeds, but got random"):
         search.run(job, tmp_path, silent)
-    with pytest.raises(SpecError, match=r"search: criteria are fpgm, .* but got 'l7'"):
+    with pytest.raises(SpecError, match=r"search: first: criteria are fpgm, .* but got 'l7'"):
         with_search(first=["l7"])
 
 

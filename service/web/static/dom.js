@@ -34,7 +34,7 @@ export function took(seconds) {
   return seconds < 90 ? `${seconds.toFixed(1)} s` : `${(seconds / 60).toFixed(1)} min`;
 }
 
-export const UNITS = { macs: "MACs", params: "params", estimate: "accuracy (estimate)", test: "test accuracy", measured_ms: "ms measured" };
+export const UNITS = { macs: "MACs", params: "params", estimate: "accuracy (estimate)", test: "test accuracy", test_int8: "test accuracy as int8", measured_ms: "ms measured" };
 
 export function unit(metric) {
   return UNITS[metric] ?? (metric.startsWith("latency_ms") ? "ms" : "");
@@ -42,7 +42,7 @@ export function unit(metric) {
 
 export function title(metric) {
   const known = {
-    macs: "MACs", params: "Params", estimate: "Estimate (supernet)", test: "Test accuracy (trained)",
+    macs: "MACs", params: "Params", estimate: "Estimate (supernet)", test: "Test accuracy (trained)", test_int8: "Test accuracy as INT8",
     measured_ms: "Measured latency, ms", measured_low: "Measured, low end, ms", measured_high: "Measured, high end, ms",
     latency_ms: "Predicted latency, upper bound, ms",
   };
