@@ -11,7 +11,8 @@ quickstart: $(VENV)/installed
 	$(BIN)/stairprune run configs/quickstart.yaml
 
 test: $(VENV)/installed browser
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile \
+	  --no-loadscope-reorder
 
 # Tests of the page run in Debian's Chromium; without one they are skipped, and say so.
 browser:
