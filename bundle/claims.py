@@ -10,16 +10,26 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from bundle.manifest import CLAIMS, BundleError, parsed
-from latency_tables.table import Target
+from bundle.manifest import CLAIMS, BundleError, brief, parsed
+from latency_tables.table import TableError, Target
 from supernet.config import ChannelConfig, ConfigError
 from supernet.network import NetworkSpec
 
 Precision = Literal["fp32", "int8"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _one_line(text: str) -> str:
+    """Claims are shown in terminals, which obey control characters."""
+    if not text.isprintable():
+        raise ValueError("must be one line of printable characters")
+    return text
+
+
+Line = Annotated[str, Field(max_length=400), AfterValidator(_one_line)]
 
 
 class _Part(BaseModel):
@@ -51,26 +61,40 @@ class Latency(_Part):
     target: dict[str, Any]
     ms: Interval
     times_dense: Interval
-    flags: tuple[str, ...] = ()
+    flags: tuple[Line, ...] = ()
+
+    @field_validator("target")
+    @classmethod
+    def _known(cls, target: dict[str, Any]) -> dict[str, Any]:
+        """Refuses what is no target, before anything is measured on it."""
+        try:
+            Target(**target)
+        except (TableError, TypeError) as error:
+            raise ValueError(f"no target: {error}") from None
+        if type(target["batch"]) is not int or type(target["threads"]) is not int:
+            raise ValueError("no target: batch and threads must be whole numbers")
+        for text in (target["device"], target["runtime"], target["runtime_version"]):
+            _one_line(str(text))
+        return target
 
 
 class DataClaim(_Part):
     """Which test images: what `training.data.load` is asked for, and the sha256 of what it read."""
 
-    name: str
+    name: Line
     resolution: int
     channels: int
     validation: int
     limit: int | None
     seed: int
-    fingerprint: str
+    fingerprint: Line
 
 
 class TableClaim(_Part):
     """The latency table by which the network was found."""
 
-    fingerprint: str
-    target: str
+    fingerprint: Line
+    target: Line
     measured: bool
 
 
@@ -78,20 +102,23 @@ class Claims(_Part):
     """See the module."""
 
     schema_: Literal[1] = Field(default=1, alias="schema")
-    name: str = Field(max_length=200)
+    name: Annotated[Line, Field(max_length=200)]
     network: dict[str, Any]
     config: dict[str, Any]
     macs: int
     params: int
     data: DataClaim
     accuracy: dict[Precision, Accuracy]
-    estimate: float | None
+    estimate: Annotated[float, Field(allow_inf_nan=False)] | None
     latency: tuple[Latency, ...]
     table: TableClaim | None
 
     def spec(self) -> NetworkSpec:
         """The network without its widths."""
         given = {**self.network, "depths": tuple(self.network.get("depths", ()))}
+        for key in ("resolution", "channels", "classes"):
+            if type(given.get(key, 1)) is not int:
+                raise ConfigError(f"{key} must be a whole number")
         return NetworkSpec(**given)
 
     def widths(self) -> ChannelConfig:
@@ -108,13 +135,17 @@ def read(folder: Path, source: Path) -> Claims:
     parsed(folder / CLAIMS, source)
     try:
         claims = Claims.model_validate_json((folder / CLAIMS).read_bytes())
-        claims.spec().check(claims.widths())
+        spec = claims.spec()
+        spec.check(claims.widths())
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "it"
-        raise BundleError(f"{source}: {CLAIMS}: {place}: {first['msg']:.200}") from None
+        raise BundleError(f"{source}: {CLAIMS}: {place}: {brief(first['msg'])}") from None
     except (ConfigError, TypeError, ValueError, KeyError, OverflowError) as error:
-        raise BundleError(f"{source}: {CLAIMS} names no network: {error!s:.200}") from None
+        raise BundleError(f"{source}: {CLAIMS} names no network: {brief(error)}") from None
+    images = (claims.data.channels, claims.data.resolution)
+    if images != (spec.channels, spec.resolution):
+        raise BundleError(f"{source}: {CLAIMS}: its data are other images than the network takes")
     return claims
 
 

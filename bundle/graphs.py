@@ -6,7 +6,8 @@ from pathlib import Path
 
 import onnx
 
-from bundle.manifest import BundleError
+from bundle.manifest import BundleError, brief
+from supernet.network import NetworkSpec
 
 OPERATORS = {
     "Add", "AveragePool", "Constant", "Conv", "DequantizeLinear", "Flatten", "Gemm",
@@ -15,17 +16,17 @@ OPERATORS = {
 }  # fmt: skip
 
 
-def check(path: Path, source: Path) -> None:
+def check(path: Path, source: Path, spec: NetworkSpec) -> None:
     """Refuses what a runtime should not be given.
 
     Raises:
         BundleError: no ONNX, weights outside the file, operators of other domains or with graphs
-            inside, or a broken graph.
+            inside, a broken graph, or other images and logits than the network's.
     """
     try:
         model = onnx.load(str(path), load_external_data=False)
     except Exception as error:  # which class depends on protobuf's implementation
-        raise BundleError(f"{source}: {path.name} is not ONNX: {error!s:.200}") from None
+        raise BundleError(f"{source}: {path.name} is not ONNX: {brief(error)}") from None
     if model.functions or any(entry.domain not in ("", "ai.onnx") for entry in model.opset_import):
         raise BundleError(f"{source}: {path.name} uses operators of other domains")
     for node in model.graph.node:
@@ -39,4 +40,20 @@ def check(path: Path, source: Path) -> None:
     try:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # the checker's errors share no base
-        raise BundleError(f"{source}: {path.name} is broken: {error!s:.200}") from None
+        raise BundleError(f"{source}: {path.name} is broken: {brief(error)}") from None
+    images = (spec.channels, spec.resolution, spec.resolution)
+    for kind, ports, sizes in (
+        ("takes", model.graph.input, images),
+        ("gives", model.graph.output, (spec.classes,)),
+    ):
+        if [_sizes(port) for port in ports] != [sizes]:
+            wanted = ", ".join(map(str, sizes))
+            raise BundleError(f"{source}: {path.name} {kind} something else than [n, {wanted}]")
+
+
+def _sizes(port: onnx.ValueInfoProto) -> tuple[int, ...] | None:
+    """Sizes of a float32 tensor without its batch; an open size is 0. None for anything else."""
+    tensor = port.type.tensor_type
+    if tensor.elem_type != onnx.TensorProto.FLOAT or not tensor.shape.dim:
+        return None
+    return tuple(dim.dim_value for dim in tensor.shape.dim[1:])

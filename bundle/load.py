@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from bundle.manifest import WEIGHTS, BundleError
+from bundle.manifest import WEIGHTS, BundleError, brief
 from bundle.reading import Bundle, opened
 from supernet.arithmetic import count
 from supernet.resnet import ResNet
@@ -34,7 +34,7 @@ def network(bundle: Bundle) -> ResNet:
     try:
         load_weights(net, weights)
     except WeightsError as error:
-        raise BundleError(f"{bundle.source}: {WEIGHTS}: {error!s:.200}") from None
+        raise BundleError(f"{bundle.source}: {WEIGHTS}: {brief(error)}") from None
     for name, tensor in net.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise BundleError(f"{bundle.source}: {WEIGHTS}: NaN or infinity in {name}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,11 @@ class BundleError(ValueError):
     """A bundle that cannot be trusted, or cannot be written; the message says which rule broke."""
 
 
+def brief(error: object) -> str:
+    """What another library says of an error, as one short line."""
+    return " ".join(str(error).split())[:200]
+
+
 def manifest(folder: Path) -> dict[str, Any]:
     """The manifest of the files in `folder`."""
     names = sorted(path.name for path in folder.iterdir() if path.name != MANIFEST)
@@ -52,7 +58,7 @@ def check_names(names: list[str], source: Path) -> None:
     for name in names:
         if name not in LIMITS:
             raise BundleError(f"{source}: {name!r:.120} does not belong into a bundle")
-    if doubled := sorted({name for name in names if names.count(name) > 1}):
+    if doubled := sorted(name for name, times in Counter(names).items() if times > 1):
         raise BundleError(f"{source}: {doubled[0]} is there more than once")
     if missing := sorted(NEEDED - set(names)):
         raise BundleError(f"{source}: {missing[0]} is missing")
@@ -85,7 +91,7 @@ def parsed(path: Path, source: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(f"{source}: {path.name} is not JSON: {error!s:.200}") from None
+        raise BundleError(f"{source}: {path.name} is not JSON: {brief(error)}") from None
     if not isinstance(data, dict):
         raise BundleError(f"{source}: {path.name} must be an object")
     return data

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bundle import graphs
 from bundle.claims import Claims, read
-from bundle.manifest import INT8, LIMITS, ONNX, BundleError, check_files, check_names
+from bundle.manifest import INT8, LIMITS, ONNX, BundleError, brief, check_files, check_names
 
 _CHUNK = 1 << 20
 _RATIO = 100
@@ -52,15 +52,20 @@ def opened(source: Path) -> Iterator[Bundle]:
     """
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        if source.is_dir():
-            _copy(source, folder)
-        else:
-            _unpack(source, folder)
+        try:
+            if source.is_dir():
+                _copy(source, folder)
+            else:
+                _unpack(source, folder)
+        except OSError as error:
+            reason = error.strerror or error
+            raise BundleError(f"{source}: cannot be read: {reason}") from None
         check_files(folder, source)
+        claims = read(folder, source)
         for name in (ONNX, INT8):
             if (folder / name).exists():
-                graphs.check(folder / name, source)
-        yield Bundle(folder, source, read(folder, source))
+                graphs.check(folder / name, source, claims.spec())
+        yield Bundle(folder, source, claims)
 
 
 def _copy(source: Path, folder: Path) -> None:
@@ -82,14 +87,15 @@ def _unpack(source: Path, folder: Path) -> None:
             check_names([info.filename for info in infos], source)
             for info in infos:
                 _check_member(info, source)
+            # The ratio is of sizes that the archive states, so they must at least fit into it.
+            if sum(info.compress_size for info in infos) > source.stat().st_size:
+                raise BundleError(f"{source}: its files are said to be larger than the archive")
             for info in infos:
                 _extract(archive, info, folder / info.filename, source)
-    except BundleError:
+    except (BundleError, OSError):
         raise
-    except OSError as error:
-        raise BundleError(f"{source}: cannot be read: {error.strerror or error}") from None
     except Exception as error:  # zipfile and zlib raise many kinds for damaged archives
-        raise BundleError(f"{source}: not a bundle: {error!s:.200}") from None
+        raise BundleError(f"{source}: not a bundle: {brief(error)}") from None
 
 
 def _check_member(info: zipfile.ZipInfo, source: Path) -> None:

@@ -92,15 +92,20 @@ def _outputs(bundle: Bundle) -> Iterator[Check]:
 
 
 def _accuracies(bundle: Bundle, given: tuple[str, Path | None] | None) -> Iterator[Check]:
+    claimed_of = bundle.claims.accuracy
+    for precision in sorted({"fp32", "int8"} - set(claimed_of)):
+        if bundle.file(FILES[precision]) is not None:
+            note = f"nothing is claimed of {FILES[precision]}"
+            yield Check(f"accuracy, {precision}", "not checked", note=note)
     try:
         images = images_of(bundle, given)
     except DataError as error:
-        for precision in bundle.claims.accuracy:
-            wanted = _share(bundle.claims.accuracy[precision])
+        for precision in claimed_of:
+            wanted = _share(claimed_of[precision])
             yield Check(f"accuracy, {precision}", "not checked", wanted, note=str(error))
         return
     same = images.fingerprint == bundle.claims.data.fingerprint
-    for precision, claimed in bundle.claims.accuracy.items():
+    for precision, claimed in claimed_of.items():
         yield _accuracy(bundle, precision, claimed, images, same)
 
 
@@ -115,6 +120,12 @@ def _accuracy(bundle: Bundle, precision: str, claimed: Accuracy, images: Data, s
     except ExportError as error:
         return Check(name, "fail", _share(claimed), note=str(error))
     found = float((chosen == images.test.labels.numpy()).mean())
+    if same and claimed.n != len(chosen):
+        note = f"claimed of {claimed.n:,} images, but these are {len(chosen):,}"
+        return Check(name, "fail", _share(claimed), f"{found:.4f}", note)
+    if not _wilson(claimed):
+        note = f"no 95 % interval of that share of {claimed.n:,} images"
+        return Check(name, "fail", _share(claimed), f"{found:.4f}", note)
     if same:
         fits = abs(found - claimed.test) <= SAME_IMAGES
         note = f"the same {len(chosen):,} images"
@@ -122,6 +133,16 @@ def _accuracy(bundle: Bundle, precision: str, claimed: Accuracy, images: Data, s
         fits = claimed.lo <= found <= claimed.hi
         note = f"{len(chosen):,} other images, so held against the interval"
     return _compared(name, _share(claimed), f"{found:.4f}", fits, note)
+
+
+def _wilson(claimed: Accuracy) -> bool:
+    """Whether its interval is Wilson's (1927), as a wider one would let any accuracy pass."""
+    from scipy.stats import binomtest
+
+    right = round(claimed.test * claimed.n)
+    wanted = binomtest(right, claimed.n).proportion_ci(method="wilson")
+    # A share that was rounded to four digits moves its interval as little.
+    return bool(np.allclose((wanted.low, wanted.high), (claimed.lo, claimed.hi), atol=1e-3))
 
 
 def _latencies(

@@ -69,7 +69,12 @@ def max_difference(net: nn.Module, path: Path, images: Tensor) -> float:
             expected = net.eval()(images).float().cpu().numpy()
     finally:
         net.train(was_training)
-    difference = np.abs(_run(path, images.float().cpu().numpy()) - expected).max()
+    found = _run(path, images.float().cpu().numpy())
+    if found.shape != expected.shape:  # Otherwise numpy might stretch one over the other.
+        raise ExportError(
+            f"{path}: gives {list(found.shape)} where torch gives {list(expected.shape)}"
+        )
+    difference = np.abs(found - expected).max()
     scale = np.abs(expected).max()
     result = float(difference / scale) if scale else float(difference)
     if not np.isfinite(result):
@@ -137,8 +142,9 @@ def _run(path: Path, images: Floats) -> Floats:
         size = entry.shape[0] if isinstance(entry.shape[0], int) else max(1, len(images))
         starts = range(0, len(images) - len(images) % size, size)
         parts = [session.run(None, {entry.name: images[i : i + size]})[0] for i in starts]
+        logits: Floats = np.concatenate(parts) if parts else images
     except Exception as error:  # onnxruntime's own errors share no narrower base.
         raise ExportError(f"{path}: onnxruntime cannot run it: {error}") from error
     if not parts or len(images) % size:
         raise ExportError(f"{path}: images must be a multiple of {size}, but got {len(images)}")
-    return np.concatenate(parts)
+    return logits

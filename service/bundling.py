@@ -51,7 +51,7 @@ def bundle_finalist(job: Job, name: str, data: Data, folder: Path, path: Path) -
     recipe = {"seed": job.spec.seed + 1000, "recipe": asdict(job.spec.train.recipe)}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     write_json(folder / "environment.json", environment())
-    (folder / "README.md").write_text(_readme(made), encoding="utf-8")
+    (folder / "README.md").write_text(readme(made), encoding="utf-8")
     (folder / "NOTICE.txt").write_text(_notice(made), encoding="utf-8")
     seal(folder)
     pack(folder, path)
@@ -144,7 +144,8 @@ def _latency(precision: str, goal: dict[str, Any], own: Measurement, dense: Meas
     )
 
 
-def _readme(made: Claims) -> str:
+def readme(made: Claims) -> str:
+    """The claims in words."""
     lines = [
         f"# {made.name}",
         "",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from service.console import out, progress
 
@@ -39,12 +41,13 @@ def verify(
     if json_:
         typer.echo(json.dumps({"name": name, "checks": [asdict(check) for check in checks]}))
     else:
-        table = Table(title=name, title_justify="left", box=None, pad_edge=False)
+        table = Table(title=Text(name), title_justify="left", box=None, pad_edge=False)
         for column in ("claim", "verdict", "claimed", "found", "note"):
             table.add_column(column)
         for check in checks:
-            verdict = f"[{_STYLE[check.verdict]}]{check.verdict}[/]"
-            table.add_row(check.claim, verdict, check.claimed, check.found, check.note)
+            verdict = Text(check.verdict, _STYLE[check.verdict])
+            rest = map(Text, (check.claimed, check.found, check.note))
+            table.add_row(Text(check.claim), verdict, *rest)
         out.print(table)
     if any(check.verdict == "fail" for check in checks):
         raise typer.Exit(1)
@@ -89,9 +92,14 @@ def show(source: Source, json_: Json = False) -> None:
     from bundle.reading import opened
 
     with opened(source) as bundle:
-        readme = (bundle.folder / "README.md").read_text(encoding="utf-8")
         claims = bundle.claims
-    typer.echo(claims.model_dump_json(by_alias=True) if json_ else readme)
+    if json_:
+        typer.echo(claims.model_dump_json(by_alias=True))
+        return
+    # Not the README inside: what it says is held against nothing.
+    from service.bundling import readme
+
+    typer.echo(readme(claims))
 
 
 @app.command()
@@ -105,9 +113,12 @@ def extract(
     if to.exists():
         raise BundleError(f"{to} is there already; choose another folder")
     with opened(source) as bundle:
-        temporary = to.with_name(to.name + ".tmp")
-        shutil.copytree(bundle.folder, temporary)
-        temporary.replace(to)
+        try:
+            with tempfile.TemporaryDirectory(dir=to.parent) as place:
+                shutil.copytree(bundle.folder, Path(place) / "bundle")
+                (Path(place) / "bundle").replace(to)
+        except OSError as error:
+            raise BundleError(f"{to} cannot be written: {error.strerror or error}") from None
     out.print(str(to))
 
 
@@ -117,9 +128,13 @@ def pack(
     path: Annotated[Path, typer.Argument(help="The archive to write.")],
 ) -> None:
     """An extracted bundle as one archive again."""
+    from bundle.manifest import BundleError
     from bundle.reading import opened
     from bundle.writing import pack as write
 
     with opened(folder) as bundle:
-        write(bundle.folder, path)
+        try:
+            write(bundle.folder, path)
+        except OSError as error:
+            raise BundleError(f"{path} cannot be written: {error.strerror or error}") from None
     out.print(str(path))

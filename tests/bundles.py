@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from export.int8.form import Form
 from export.int8.judge import logits
 from export.onnx_file import export
 from profiler.backend import load as backend
+from service.report_json import wilson
 from supernet.arithmetic import count
 from supernet.config import ChannelConfig
 from supernet.network import NetworkSpec
@@ -69,8 +71,8 @@ def make(folder: Path) -> Path:
             fingerprint=data.fingerprint,
         ),
         accuracy={
-            "fp32": Accuracy(test=shares["fp32"], n=len(labels), lo=0.0, hi=1.0),
-            "int8": Accuracy(test=shares["int8"], n=len(labels), lo=0.0, hi=1.0),
+            "fp32": Accuracy(**share(shares["fp32"], len(labels))),
+            "int8": Accuracy(**share(shares["int8"], len(labels))),
         },
         estimate=0.5,
         latency=(Latency(precision="fp32", target=identity(target), ms=one, times_dense=one),),
@@ -82,6 +84,12 @@ def make(folder: Path) -> Path:
     (place / "environment.json").write_text("{}\n", encoding="utf-8")
     seal(place)
     return place
+
+
+def share(test: float, n: int) -> dict[str, Any]:
+    """An accuracy claim."""
+    lo, hi = wilson(test, n)
+    return {"test": test, "n": n, "lo": lo, "hi": hi}
 
 
 def edit(folder: Path, **changes: object) -> None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import os
 import shutil
 import struct
 import zipfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import onnx
 import pytest
-from bundles import edit, make
+from bundles import NETWORK, edit, make
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from onnx import helper
 
 from bundle.load import load
 from bundle.manifest import CLAIMS, INT8, MANIFEST, ONNX, WEIGHTS, BundleError
@@ -24,6 +27,12 @@ from bundle.reading import opened
 from bundle.writing import pack, seal
 
 Files = dict[str, bytes]
+TARGET = {
+    "device": "a CPU", "runtime": "onnxruntime", "runtime_version": "1", "precision": "fp32",
+    "batch": 1, "threads": 1,
+}  # fmt: skip
+INTERVAL = {"median": 1.0, "lo": 1.0, "hi": 1.0}
+LATENCY = {"precision": "fp32", "target": TARGET, "ms": INTERVAL, "times_dense": INTERVAL}
 
 
 @pytest.fixture(scope="session")
@@ -149,6 +158,17 @@ def lying(files: Files) -> bytes:
     return bytes(content)
 
 
+def lying_bomb(files: Files) -> bytes:
+    """Says that zeros were hardly packed, with enough behind them for a reader to read ahead."""
+    first = {WEIGHTS: bytes(300 << 20), **{n: c for n, c in files.items() if n != WEIGHTS}}
+    content = bytearray(zipped(list(first.items()), zipfile.ZIP_DEFLATED))
+    at = content.index(b"PK\x01\x02")
+    struct.pack_into("<I", content, at + 20, 1 << 30)
+    struct.pack_into("<I", content, len(content) - 6, at + (2 << 20))
+    content[at:at] = bytes(2 << 20)
+    return bytes(content)
+
+
 def encrypted(files: Files) -> bytes:
     content = bytearray(zipped([*files.items()], zipfile.ZIP_STORED))
     at = -1
@@ -177,6 +197,11 @@ CORPUS: dict[str, tuple[Callable[[Files], bytes], str]] = {
     "pipe": (with_mode(0o010644), "not a plain file"),
     "folder": (with_mode(0o040755), "not a plain file"),
     "bomb": (bomb, "unpacks to more than"),
+    "lying bomb": (lying_bomb, "larger than the archive"),
+    "a thousand times": (
+        lambda files: zipped([*files.items(), *[(CLAIMS, b"")] * 1000], zipfile.ZIP_STORED),
+        "more than once",
+    ),
     "lying size": (lying, "not a bundle|not what|unpacks"),
     "encrypted": (encrypted, "encrypted"),
     "bzip2": (lambda files: zipped([*files.items()], zipfile.ZIP_BZIP2), "method"),
@@ -239,8 +264,9 @@ def test_graphs_hold_known_operators_and_their_own_weights(folder: Path) -> None
         changed = onnx.load_model_from_string(plain)
         change(changed)
         resealed(folder, ONNX, changed.SerializeToString())
-        with pytest.raises(BundleError, match=reason), opened(folder):
+        with pytest.raises(BundleError, match=reason) as caught, opened(folder):
             pass
+        assert "\n" not in str(caught.value)
 
     refused(lambda m: setattr(m.graph.node[0], "op_type", "Loop"), "'Loop', which is not allowed")
     refused(lambda m: setattr(m.graph.node[0], "domain", "evil"), "'evil.Conv'")
@@ -253,6 +279,41 @@ def test_graphs_hold_known_operators_and_their_own_weights(folder: Path) -> None
 
     refused(outside, "weights in other files")
     refused(lambda m: m.graph.node[1].input.__setitem__(0, "nowhere"), "is broken")
+
+
+def test_graphs_take_the_images_and_give_the_logits_of_the_network(folder: Path) -> None:
+    def constant(sizes: list[int], takes: list[list[int]]) -> bytes:
+        value = helper.make_tensor("c", onnx.TensorProto.FLOAT, sizes, [0.0] * math.prod(sizes))
+        node = helper.make_node("Constant", [], ["y"], value=value)
+        ports = [
+            helper.make_tensor_value_info(f"x{n}", onnx.TensorProto.FLOAT, shape)
+            for n, shape in enumerate(takes)
+        ]
+        gives = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, sizes)
+        graph = helper.make_graph([node], "g", ports, [gives])
+        opset = [helper.make_opsetid("", 18)]
+        model = helper.make_model(graph, opset_imports=opset, ir_version=10)
+        return bytes(model.SerializeToString())
+
+    images = [8, 1, 8, 8]
+    wrong: list[tuple[list[int], list[list[int]], str]] = [
+        ([8, 10], [], "takes something else"),
+        ([8, 10], [[]], "takes something else"),
+        ([8, 10], [images, [8]], "takes something else"),
+        ([8, 10], [[8, 3, 8, 8]], "takes something else"),
+        ([3, 7], [images], "gives something else"),
+        ([], [images], "gives something else"),
+    ]
+    for sizes, takes, reason in wrong:
+        resealed(folder, ONNX, constant(sizes, takes))
+        with pytest.raises(BundleError, match=reason), opened(folder):
+            pass
+    resealed(folder, ONNX, constant([8, 10], [images]))
+    with opened(folder):
+        pass
+
+
+def test_bytes_that_are_no_graph(folder: Path) -> None:
     resealed(folder, ONNX, b"\xff" * 100)
     with pytest.raises(BundleError, match="not ONNX"), opened(folder):
         pass
@@ -283,6 +344,16 @@ def test_claims_that_cannot_be_read(folder: Path, content: bytes, reason: str) -
         ({"network": {"depths": [2, 1], "width": 1e30}}, "names no network"),
         ({"network": {"depths": [2], "more": 1}}, "names no network"),
         ({"macs": "many"}, "macs"),
+        ({"name": "\x1b[2Jfound"}, "printable"),
+        ({"estimate": float("nan")}, "estimate"),
+        ({"latency": [{**LATENCY, "target": {}}]}, "no target"),
+        ({"latency": [{**LATENCY, "target": {**TARGET, "batch": "x"}}]}, "no target"),
+        ({"latency": [{**LATENCY, "target": {**TARGET, "batch": -1}}]}, "batch and threads"),
+        ({"latency": [{**LATENCY, "target": {**TARGET, "threads": 1.5}}]}, "whole numbers"),
+        ({"latency": [{**LATENCY, "target": {**TARGET, "device": "\n"}}]}, "printable"),
+        ({"network": {**asdict(NETWORK), "classes": 1.5}}, "classes must be a whole number"),
+        ({"network": {**asdict(NETWORK), "classes": True}}, "classes must be a whole number"),
+        ({"network": {**asdict(NETWORK), "resolution": 16}}, "other images"),
         ({"accuracy": {"fp32": {"test": 2, "n": 1, "lo": 0, "hi": 1}}}, "accuracy"),
         ({"code": "import os"}, "code"),
     ],

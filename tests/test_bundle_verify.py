@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from bundles import CONFIG, NETWORK, edit, make
+from bundles import CONFIG, NETWORK, edit, make, share
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from bundle.claims import read
 from bundle.load import load
-from bundle.manifest import CLAIMS, INT8, ONNX, WEIGHTS
+from bundle.manifest import CLAIMS, INT8, ONNX, WEIGHTS, BundleError
 from bundle.reading import opened
 from bundle.verify import Check, verify
 from bundle.writing import pack, seal
@@ -73,8 +73,8 @@ def test_a_false_speed_up_fails_and_another_device_is_not_comparable(folder: Pat
     [
         ({"macs": 1}, "MACs"),
         ({"params": 1}, "params"),
-        ({"accuracy": {"fp32": {"test": 0.99, "n": 359, "lo": 0.98, "hi": 1.0}}}, "accuracy, fp32"),
-        ({"accuracy": {"int8": {"test": 0.99, "n": 359, "lo": 0.98, "hi": 1.0}}}, "accuracy, int8"),
+        ({"accuracy": {"fp32": share(0.99, 359)}}, "accuracy, fp32"),
+        ({"accuracy": {"int8": share(0.99, 359)}}, "accuracy, int8"),
     ],
 )
 def test_a_false_claim_fails(folder: Path, changes: dict[str, object], claim: str) -> None:
@@ -98,11 +98,31 @@ def test_weights_that_are_not_those_of_the_graph(folder: Path) -> None:
 def test_an_int8_file_of_another_network_is_noticed(folder: Path) -> None:
     shutil.copyfile(folder / ONNX, folder / INT8)
     seal(folder)
-    edit(folder, accuracy={"int8": {"test": 0.0, "n": 359, "lo": 0.0, "hi": 0.1}})
+    edit(folder, accuracy={"int8": share(0.0, 359)})
     assert checks(folder)["accuracy, int8"].verdict == "fail"
     (folder / INT8).unlink()
     seal(folder)
     assert "is missing" in checks(folder)["accuracy, int8"].note
+
+
+def test_intervals_are_those_of_the_share_and_its_images(folder: Path) -> None:
+    true = json.loads((folder / CLAIMS).read_text())
+    fp32 = true["accuracy"]["fp32"]
+    edit(folder, accuracy={"fp32": share(fp32["test"], 10**9)})
+    assert "these are 359" in checks(folder)["accuracy, fp32"].note
+    elsewhere = {**true["data"], "fingerprint": "0" * 64}
+    edit(folder, accuracy={"fp32": {**fp32, "lo": 0.0, "hi": 1.0}}, data=elsewhere)
+    check = checks(folder)["accuracy, fp32"]
+    assert check.verdict == "fail"
+    assert "no 95 % interval" in check.note
+
+
+def test_a_file_without_a_claim_is_not_passed_over(folder: Path) -> None:
+    accuracy = json.loads((folder / CLAIMS).read_text())["accuracy"]
+    edit(folder, accuracy={"fp32": accuracy["fp32"]})
+    check = checks(folder)["accuracy, int8"]
+    assert check.verdict == "not checked"
+    assert "nothing is claimed" in check.note
 
 
 def test_other_images_are_held_against_the_interval(made: Path, folder: Path) -> None:
@@ -122,6 +142,27 @@ def test_a_loaded_network_is_a_plain_resnet(made: Path) -> None:
     assert sum(p.numel() for p in net.parameters()) == count(NETWORK, CONFIG)[1]
     assert {"conv1.weight", "layer1.0.downsample.0.weight", "fc.bias"} <= net.state_dict().keys()
     assert net(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+
+
+def test_what_a_bundle_says_is_shown_as_text(folder: Path, tmp_path: Path) -> None:
+    def call(*words: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, words)
+        return done.exit_code, done.stdout
+
+    edit(folder, name="[/x] [red]")
+    code, text = call("verify", str(folder))
+    assert code == 0
+    assert "[/x] [red]" in text
+    (folder / "README.md").write_bytes(b"\xff right on 99.99 %")
+    seal(folder)
+    code, text = call("bundle", "show", str(folder))
+    assert code == 0
+    assert "99.99" not in text
+    assert "[/x] [red]" in text
+    for verb in ("pack", "extract"):
+        done = CliRunner().invoke(app, ["bundle", verb, str(folder), str(tmp_path / "no" / "x")])
+        assert isinstance(done.exception, BundleError)
+        assert "cannot be written" in str(done.exception)
 
 
 def test_verbs(made: Path, tmp_path: Path) -> None:

@@ -105,6 +105,12 @@ def test_broken_file_is_refused(net: ResNet, file: Path, tmp_path: Path) -> None
             check(net, path, images(2))
 
 
+def test_outputs_of_another_shape_are_not_stretched(file: Path) -> None:
+    one_logit = nn.Sequential(nn.Flatten(), nn.LazyLinear(1))
+    with pytest.raises(ExportError, match=r"gives \[\d+, \d+\] where torch gives \[\d+, 1\]"):
+        max_difference(one_logit, file, images(2))
+
+
 def test_nan_is_never_a_difference(net: ResNet, file: Path) -> None:
     changed = ResNet(NETWORK, CONFIG)
     with torch.no_grad():
