@@ -10,13 +10,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bundle.manifest import INT8, ONNX, BundleError
+from bundle.manifest import FILES, BundleError
 from bundle.reading import Bundle, opened
-from export.onnx_file import ExportError
-from export.rebatch import batch_of_file, rebatched
+from export.onnx_file import ExportError, batch_of
+from export.rebatch import rebatched
 from profiler.backends.openvino import DEVICE, runtime, settings
-
-FILES = {"fp32": ONNX, "int8": INT8}
 
 
 def onnx_of(bundle: Bundle, precision: str, batch: int, path: Path) -> Path:
@@ -31,7 +29,7 @@ def onnx_of(bundle: Bundle, precision: str, batch: int, path: Path) -> Path:
     if file is None:
         raise BundleError(f"{bundle.source} holds no {FILES[precision]}")
     try:
-        if batch_of_file(file) in (None, batch):
+        if batch_of(file) in (None, batch):
             shutil.copyfile(file, path)
         else:
             rebatched(file, path, batch)

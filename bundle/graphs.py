@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import onnx
@@ -14,6 +15,13 @@ OPERATORS = {
     "GlobalAveragePool", "Identity", "MatMul", "MaxPool", "QuantizeLinear", "ReduceMean", "Relu",
     "Reshape", "Slice", "Squeeze",
 }  # fmt: skip
+
+_KINDS = onnx.AttributeProto
+ATTRIBUTES = {
+    _KINDS.FLOAT, _KINDS.INT, _KINDS.STRING, _KINDS.TENSOR, _KINDS.FLOATS, _KINDS.INTS,
+}  # fmt: skip
+MOST_PIXELS = 1 << 28
+"""Of one batch: a gigabyte in float32."""
 
 
 def check(path: Path, source: Path, spec: NetworkSpec) -> None:
@@ -33,8 +41,10 @@ def check(path: Path, source: Path, spec: NetworkSpec) -> None:
         if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
             name = f"{node.domain}.{node.op_type}".strip(".")
             raise BundleError(f"{source}: {path.name} uses {name!r:.100}, which is not allowed")
-    tensors = [*model.graph.initializer, *(a.t for n in model.graph.node for a in n.attribute)]
-    tensors += [t for sparse in model.graph.sparse_initializer for t in (sparse.values,)]
+    attributes = [a for node in model.graph.node for a in node.attribute]
+    if model.graph.sparse_initializer or any(a.type not in ATTRIBUTES for a in attributes):
+        raise BundleError(f"{source}: {path.name} holds graphs or sparse tensors inside")
+    tensors = [*model.graph.initializer, *(a.t for a in attributes)]
     if any(t.external_data or t.data_location == t.EXTERNAL for t in tensors):
         raise BundleError(f"{source}: {path.name} keeps weights in other files")
     try:
@@ -42,6 +52,9 @@ def check(path: Path, source: Path, spec: NetworkSpec) -> None:
     except Exception as error:  # the checker's errors share no base
         raise BundleError(f"{source}: {path.name} is broken: {brief(error)}") from None
     images = (spec.channels, spec.resolution, spec.resolution)
+    batch = model.graph.input[0].type.tensor_type.shape.dim[:1] if model.graph.input else []
+    if max([1, *(dim.dim_value for dim in batch)]) * math.prod(images) > MOST_PIXELS:
+        raise BundleError(f"{source}: {path.name} takes more than {MOST_PIXELS} values at a time")
     for kind, ports, sizes in (
         ("takes", model.graph.input, images),
         ("gives", model.graph.output, (spec.classes,)),

@@ -17,6 +17,8 @@ CLAIMS = "bundle.json"
 WEIGHTS = "weights.safetensors"
 ONNX = "model.onnx"
 INT8 = "model.int8.onnx"
+FILES = {"fp32": ONNX, "int8": INT8}
+"""ONNX files by precision."""
 SCHEMA = 1
 MEGABYTE = 1 << 20
 LIMITS = {

@@ -15,15 +15,15 @@ import torch
 
 from bundle.claims import Accuracy, Latency, identity
 from bundle.load import network
-from bundle.manifest import INT8, ONNX, BundleError
+from bundle.manifest import FILES, ONNX, BundleError
 from bundle.reading import Bundle
-from export.int8.judge import logits
-from export.onnx_file import ExportError, max_difference
+from export.onnx_file import ExportError, batch_of, max_difference
+from export.running import logits
 from profiler.backend import BackendError, load
 from profiler.collect import compare
 from profiler.models import File, Model, Whole
 from profiler.protocol import Protocol
-from profiler.stats import paired_ratio
+from profiler.stats import paired_ratio, wilson
 from supernet.arithmetic import count
 from training.data import load as load_data
 from training.images import DataError, evaluation_batches
@@ -38,7 +38,6 @@ SLOWER = 0.05
 """Share of a claimed speed-up that another day on the same target may cost."""
 SAME_IMAGES = 0.003
 """Accuracies of one file on the same images differ by rounding alone between machines."""
-FILES = {"fp32": ONNX, "int8": INT8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,8 @@ def _accuracy(bundle: Bundle, precision: str, claimed: Accuracy, images: Data, s
     if same and claimed.n != len(chosen):
         note = f"claimed of {claimed.n:,} images, but these are {len(chosen):,}"
         return Check(name, "fail", _share(claimed), f"{found:.4f}", note)
-    if not _wilson(claimed):
+    # A wider one would let any accuracy pass. Shares rounded to four digits move it as little.
+    if not np.allclose(wilson(claimed.test, claimed.n), (claimed.lo, claimed.hi), atol=1e-3):
         note = f"no 95 % interval of that share of {claimed.n:,} images"
         return Check(name, "fail", _share(claimed), f"{found:.4f}", note)
     if same:
@@ -133,16 +133,6 @@ def _accuracy(bundle: Bundle, precision: str, claimed: Accuracy, images: Data, s
         fits = claimed.lo <= found <= claimed.hi
         note = f"{len(chosen):,} other images, so held against the interval"
     return _compared(name, _share(claimed), f"{found:.4f}", fits, note)
-
-
-def _wilson(claimed: Accuracy) -> bool:
-    """Whether its interval is Wilson's (1927), as a wider one would let any accuracy pass."""
-    from scipy.stats import binomtest
-
-    right = round(claimed.test * claimed.n)
-    wanted = binomtest(right, claimed.n).proportion_ci(method="wilson")
-    # A share that was rounded to four digits moves its interval as little.
-    return bool(np.allclose((wanted.low, wanted.high), (claimed.lo, claimed.hi), atol=1e-3))
 
 
 def _latencies(
@@ -204,11 +194,8 @@ def images_of(bundle: Bundle, given: tuple[str, Path | None] | None) -> Data:
 
 def _noise(bundle: Bundle) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """One batch of the file's size."""
-    import onnx
-
     spec = bundle.claims.spec()
-    dims = onnx.load(str(bundle.folder / ONNX)).graph.input[0].type.tensor_type.shape.dim
-    size = min(max(1, dims[0].dim_value), 4096)
+    size = batch_of(bundle.folder / ONNX) or 1
     shape = (size, spec.channels, spec.resolution, spec.resolution)
     return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 

@@ -11,19 +11,15 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
-Floats = npt.NDArray[np.float32]
+from export.running import ExportError as ExportError  # most look for it here
+from export.running import logits
+
 INPUT, OUTPUT = "images", "logits"
 OPSET = 18  # The exporter's own; TensorRT 8.6 and later read all that it uses.
-
-
-class ExportError(RuntimeError):
-    """A network that cannot be exported, or a file that does not compute the same."""
 
 
 def export(net: nn.Module, example: Tensor, path: Path, *, dynamic_batch: bool = False) -> None:
@@ -58,7 +54,7 @@ def max_difference(net: nn.Module, path: Path, images: Tensor) -> float:
     """Largest |onnxruntime - torch| over all logits, in units of the largest |torch| logit.
 
     Args:
-        images: [n, channels, height, width]; n a multiple of the file's batch size.
+        images: [n, channels, height, width].
 
     Raises:
         ExportError: unreadable file, images of another shape, or logits that are not finite.
@@ -69,7 +65,9 @@ def max_difference(net: nn.Module, path: Path, images: Tensor) -> float:
             expected = net.eval()(images).float().cpu().numpy()
     finally:
         net.train(was_training)
-    found = _run(path, images.float().cpu().numpy())
+    given = images.float().cpu().numpy()
+    size = batch_of(path) or len(given)
+    found = logits(path, [given[i : i + size] for i in range(0, len(given), size)])
     if found.shape != expected.shape:  # Otherwise numpy might stretch one over the other.
         raise ExportError(
             f"{path}: gives {list(found.shape)} where torch gives {list(expected.shape)}"
@@ -134,17 +132,15 @@ def _strip(model: onnx.ModelProto) -> None:
         value.ClearField("metadata_props")
 
 
-def _run(path: Path, images: Floats) -> Floats:
-    """Logits of `images` from the file, in batches of the file's size."""
+def batch_of(path: Path) -> int | None:
+    """The batch that a file is fixed to; None where it takes any.
+
+    Raises:
+        ExportError: no ONNX.
+    """
     try:
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        (entry,) = session.get_inputs()
-        size = entry.shape[0] if isinstance(entry.shape[0], int) else max(1, len(images))
-        starts = range(0, len(images) - len(images) % size, size)
-        parts = [session.run(None, {entry.name: images[i : i + size]})[0] for i in starts]
-        logits: Floats = np.concatenate(parts) if parts else images
-    except Exception as error:  # onnxruntime's own errors share no narrower base.
-        raise ExportError(f"{path}: onnxruntime cannot run it: {error}") from error
-    if not parts or len(images) % size:
-        raise ExportError(f"{path}: images must be a multiple of {size}, but got {len(images)}")
-    return logits
+        model = onnx.load(str(path), load_external_data=False)
+        dim = model.graph.input[0].type.tensor_type.shape.dim[0]
+    except Exception as error:  # which class depends on protobuf's implementation
+        raise ExportError(f"{path} is not an ONNX model: {error}") from None
+    return dim.dim_value if dim.HasField("dim_value") else None

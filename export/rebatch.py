@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from export.onnx_file import ExportError
+from export.onnx_file import ExportError, batch_of
 
 
 def rebatched(source: Path, path: Path, batch: int) -> None:
@@ -17,13 +17,10 @@ def rebatched(source: Path, path: Path, batch: int) -> None:
     Raises:
         ExportError: unreadable, an open batch, or onnx refuses the result.
     """
-    try:
-        model = onnx.load(str(source))
-    except Exception as error:  # which class depends on protobuf's implementation
-        raise ExportError(f"{source} is not an ONNX model: {error}") from None
-    old = batch_of(model)
+    old = batch_of(source)
     if old is None:
         raise ExportError(f"{source} takes any batch already")
+    model = onnx.load(str(source))
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_value = batch
     shapes = {node.input[1] for node in model.graph.node if node.op_type == "Reshape"}
@@ -38,14 +35,3 @@ def rebatched(source: Path, path: Path, batch: int) -> None:
     except Exception as error:  # the checker's errors share no base
         raise ExportError(f"{source} cannot be made for batch {batch}: {error}") from None
     onnx.save(model, str(path))
-
-
-def batch_of_file(path: Path) -> int | None:
-    """See `batch_of`."""
-    return batch_of(onnx.load(str(path), load_external_data=False))
-
-
-def batch_of(model: onnx.ModelProto) -> int | None:
-    """The batch that a file is fixed to; None where it takes any."""
-    dim = model.graph.input[0].type.tensor_type.shape.dim[0]
-    return dim.dim_value if dim.HasField("dim_value") else None

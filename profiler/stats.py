@@ -6,6 +6,7 @@ bootstrap of a median is then wide, close to the range of the rounds, which is w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -40,6 +41,13 @@ def interval(values: Sequence[float], seed: int = 0) -> Interval:
     medians = np.median(sample[_resamples(len(sample), seed)], axis=1)
     lo, hi = (float(q) for q in np.quantile(medians, (0.025, 0.975)))
     return Interval(median=median, lo=min(lo, median), hi=max(hi, median))
+
+
+def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
+    """95 % interval of a share seen in `n` trials (Wilson 1927)."""
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def variation(values: Sequence[float]) -> float:

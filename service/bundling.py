@@ -23,9 +23,8 @@ from bundle.claims import (
 from bundle.manifest import CLAIMS, INT8, ONNX, WEIGHTS
 from bundle.writing import pack, seal
 from latency_tables.table import Measurement
-from profiler.stats import paired_ratio
+from profiler.stats import paired_ratio, wilson
 from service.job import Job
-from service.report_json import wilson
 from service.stages.export import weights
 from service.stages.measure import read_measurement
 from service.stages.profile import target

@@ -19,13 +19,12 @@ from filelock import FileLock, Timeout
 
 from bundle.manifest import MANIFEST
 from service.fit_spec import FitSpec, dump
+from service.ranks import environment
 from service.spec_part import SpecError
 from service.store import read_json, write_json
 from supernet.config import ChannelConfig, ConfigError
 
 RESULT = "result.json"
-PATIENCE_S = 20
-"""A training that was told to end saves and ends within that."""
 
 
 class FitError(RuntimeError):
@@ -213,10 +212,8 @@ def _command(unit: Unit, spec: FitSpec, out: Path, *, alone: bool = False) -> li
 
 
 def _environment(slot: int | None = None, spec: FitSpec | None = None) -> dict[str, str]:
-    """Where the modules are, and, with several trainings at a time, which GPUs are whose."""
-    root = str(Path(__file__).parent.parent)
-    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    found = {**os.environ, "PYTHONPATH": paths}
+    """`environment`, and, with several trainings at a time, which GPUs are whose."""
+    found = environment()
     if slot is not None and spec is not None and spec.device == "cuda":
         given = os.environ.get("CUDA_VISIBLE_DEVICES")
         first = slot * spec.processes

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from service.fit_spec import FitSpec
+from service.fits import RESULT
 from service.store import write_json
 from supernet.config import ChannelConfig
 from supernet.estimate import accuracy
@@ -36,7 +37,6 @@ from training.stopping import on_sigterm
 from training.task import Control
 from training.teachers import teacher
 
-RESULT = "result.json"
 WARM, TIMED = 2, 4
 """Steps of an estimate."""
 

@@ -33,15 +33,13 @@ def launch(job: Job, folder: Path, progress: Report) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command = [*torchrun, f"--nproc-per-node={count}", "--module", "service.ranks"]
     arguments = [str(path.resolve()) for path in (spec, job.folder.path, folder)]
-    root = str(Path(__file__).parent.parent)
-    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     with (folder / LOG).open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
             [*command, *arguments],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env={**os.environ, "PYTHONPATH": paths},
+            env=environment(),
         )
         assert process.stdout is not None
         try:
@@ -54,6 +52,13 @@ def launch(job: Job, folder: Path, progress: Report) -> None:
                 process.wait()
     if code:
         raise RunError(f"training in {count} processes failed: {_reason(folder / LOG)}")
+
+
+def environment() -> dict[str, str]:
+    """Ours, with the place of these modules, for a process that imports them."""
+    root = str(Path(__file__).parent.parent)
+    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": paths}
 
 
 def main() -> None:

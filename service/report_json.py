@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from typing import Any
 
 from latency_tables.predict import Predictor
 from latency_tables.table import Measurement, Target
-from profiler.stats import paired_ratio
+from profiler.stats import paired_ratio, wilson
 from service.job import Job
 from service.stages.measure import read_measurement
 from service.verdict import caveat, elsewhere, keeps, limit_ms
@@ -173,10 +172,3 @@ def _accuracy(job: Job, name: str) -> dict[str, Any]:
     mean = sum(seeds) / len(seeds)
     lo, hi = wilson(mean, n)
     return {"test": mean, "n": n, "lo": lo, "hi": hi, "seeds": seeds}
-
-
-def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
-    """95 % interval of a share seen in `n` trials (Wilson 1927)."""
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, middle - half), min(1.0, middle + half)

@@ -18,10 +18,10 @@ from bundle.writing import seal
 from export.int8.calibration import ranges
 from export.int8.files import quantise
 from export.int8.form import Form
-from export.int8.judge import logits
 from export.onnx_file import export
+from export.running import logits
 from profiler.backend import load as backend
-from service.report_json import wilson
+from profiler.stats import wilson
 from supernet.arithmetic import count
 from supernet.config import ChannelConfig
 from supernet.network import NetworkSpec

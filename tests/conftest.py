@@ -4,6 +4,8 @@ And files with slow tests come first, so that no worker is left alone with one a
 """
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -16,3 +18,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """See the module; the order within a file, and of files otherwise, stays."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole bundle as a folder, for tests that only read it."""
+    from bundles import make
+
+    return make(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be changed."""
+    return Path(shutil.copytree(made, tmp_path / "copy"))

@@ -9,24 +9,20 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from bundles import BATCH, make
+from bundles import BATCH
 from typer.testing import CliRunner
 
 from bundle.driving import drive_bundle
 from bundle.engines import openvino
 from bundle.manifest import INT8, ONNX, BundleError
 from bundle.reading import opened
-from export.int8.judge import judge, logits
-from export.onnx_file import ExportError
-from export.rebatch import batch_of_file, rebatched
+from export.int8.judge import judge
+from export.onnx_file import ExportError, batch_of
+from export.rebatch import rebatched
+from export.running import logits
 from service.cli import app
 
 QUICK = {"seconds": 0.5, "queries": 64, "threads": 1}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make(tmp_path_factory.mktemp("harness"))
 
 
 @pytest.mark.parametrize("name", [ONNX, INT8])
@@ -35,7 +31,7 @@ def test_a_file_for_another_batch_computes_the_same(
     made: Path, tmp_path: Path, name: str, batch: int
 ) -> None:
     rebatched(made / name, tmp_path / "other.onnx", batch)
-    assert batch_of_file(tmp_path / "other.onnx") == batch
+    assert batch_of(tmp_path / "other.onnx") == batch
     draws = np.random.default_rng(0).standard_normal((48, 1, 8, 8)).astype(np.float32)
     whole = logits(made / name, np.split(draws, 48 // BATCH))
     other = logits(tmp_path / "other.onnx", np.split(draws, 48 // batch))
@@ -44,7 +40,6 @@ def test_a_file_for_another_batch_computes_the_same(
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_openvino_computes_what_onnxruntime_does(made: Path, precision: str) -> None:
-    pytest.importorskip("openvino")
     draws = np.random.default_rng(0).standard_normal((24, 1, 8, 8)).astype(np.float32)
     wanted = logits(made / {"fp32": ONNX, "int8": INT8}[precision], np.split(draws, 24 // BATCH))
     model = openvino(made, precision, batch=6)
@@ -66,7 +61,6 @@ def test_what_cannot_be_made_for_another_batch(made: Path, tmp_path: Path) -> No
 
 
 def test_both_scenarios_and_the_accuracy_on_all_images(made: Path, tmp_path: Path) -> None:
-    pytest.importorskip("mlperf_loadgen")
     with opened(made) as bundle:
         claimed = bundle.claims.accuracy
         single = drive_bundle(bundle, "single-stream", "fp32", tmp_path / "a", batch=4, **QUICK)  # type: ignore[arg-type]
@@ -84,7 +78,6 @@ def test_both_scenarios_and_the_accuracy_on_all_images(made: Path, tmp_path: Pat
 def test_the_verb_and_its_refusals(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("mlperf_loadgen")
     words = ["loadgen", str(made), "--scenario", "offline", "--seconds", "0.5", "--json"]
     done = CliRunner().invoke(app, [*words, "--logs", str(tmp_path / "logs")])
     assert done.exit_code == 0, done.output

@@ -7,7 +7,6 @@ import io
 import json
 import math
 import os
-import shutil
 import struct
 import zipfile
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from bundles import NETWORK, edit, make
+from bundles import NETWORK, edit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import helper
@@ -33,16 +32,6 @@ TARGET = {
 }  # fmt: skip
 INTERVAL = {"median": 1.0, "lo": 1.0, "hi": 1.0}
 LATENCY = {"precision": "fp32", "target": TARGET, "ms": INTERVAL, "times_dense": INTERVAL}
-
-
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make(tmp_path_factory.mktemp("bundle"))
-
-
-@pytest.fixture
-def folder(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "copy"))
 
 
 @pytest.fixture(scope="session")
@@ -272,6 +261,19 @@ def test_graphs_hold_known_operators_and_their_own_weights(folder: Path) -> None
     refused(lambda m: setattr(m.graph.node[0], "domain", "evil"), "'evil.Conv'")
     refused(lambda m: m.opset_import.add(domain="com.microsoft", version=1), "other domains")
     refused(lambda m: m.functions.add(name="f"), "other domains")
+
+    def hidden(m: onnx.ModelProto) -> None:
+        m.graph.node[0].attribute.add(name="body", type=onnx.AttributeProto.GRAPH)
+
+    def sparse(m: onnx.ModelProto) -> None:
+        m.graph.sparse_initializer.add()
+
+    def huge(m: onnx.ModelProto) -> None:
+        m.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1 << 40
+
+    refused(hidden, "graphs or sparse tensors inside")
+    refused(sparse, "graphs or sparse tensors inside")
+    refused(huge, "values at a time|is broken")
 
     def outside(m: onnx.ModelProto) -> None:
         m.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL

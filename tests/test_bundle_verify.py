@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from bundles import CONFIG, NETWORK, edit, make, share
+from bundles import CONFIG, NETWORK, edit, share
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
@@ -20,16 +20,6 @@ from bundle.verify import Check, verify
 from bundle.writing import pack, seal
 from service.cli import app
 from supernet.arithmetic import count
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make(tmp_path_factory.mktemp("verify"))
-
-
-@pytest.fixture
-def folder(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "copy"))
 
 
 def checks(path: Path, **options: object) -> dict[str, Check]:

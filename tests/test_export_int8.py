@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ from export.int8.choose import calibrated
 from export.int8.entropy import LEVELS, divergence, folded, threshold
 from export.int8.files import convolutions, quantise
 from export.int8.form import Form, needs_reduced_range
-from export.int8.judge import judge, logits
+from export.int8.judge import judge
 from export.int8.sensitivity import sensitivity
 from export.onnx_file import ExportError, export
+from export.running import logits
 from profiler.trt.onnx_source import check_symmetric, onnx_file
 from supernet.config import ChannelConfig
 from supernet.network import NetworkSpec
@@ -133,10 +135,12 @@ def test_the_symmetric_form_is_what_tensorrt_reads(source: Path, symmetric: Path
     assert judge(reference, found, reference.argmax(axis=1)).snr_db > 15
 
 
+@pytest.mark.skipif(
+    sys.platform != "linux" or importlib.util.find_spec("tensorrt") is not None,
+    reason="TensorRT-RTX is for Linux, and cannot share a process with TensorRT",
+)
 def test_tensorrt_rtx_builds_the_symmetric_form(symmetric: Path) -> None:
-    if importlib.util.find_spec("tensorrt") is not None:
-        pytest.skip("tensorrt is installed beside tensorrt_rtx")
-    trt = pytest.importorskip("tensorrt_rtx", exc_type=ImportError)
+    import tensorrt_rtx as trt
     from trt_networks import factory
 
     assert len(factory(trt).build(onnx_file(str(symmetric), BATCH), "int8 file")) > 1000

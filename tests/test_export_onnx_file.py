@@ -42,6 +42,7 @@ def images(n: int) -> Tensor:
 def test_file_computes_what_torch_computes(net: ResNet, file: Path) -> None:
     assert max_difference(net, file, images(2)) < 1e-5
     assert check(net, file, images(6)) < 1e-4
+    assert check(net, file, images(3)) < 1e-4  # the file's batch is 2
     assert net.training
 
 
@@ -91,8 +92,6 @@ def test_small_change_of_one_weight_is_noticed(net: ResNet, file: Path) -> None:
 
 
 def test_images_that_do_not_fit_are_refused(net: ResNet, file: Path) -> None:
-    with pytest.raises(ExportError, match="multiple of 2, but got 3"):
-        check(net, file, images(3))
     with pytest.raises(ExportError, match="onnxruntime cannot run it"):
         check(net, file, torch.randn(2, 3, 40, 40))
 
@@ -101,7 +100,7 @@ def test_broken_file_is_refused(net: ResNet, file: Path, tmp_path: Path) -> None
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(file.read_bytes()[:1000])
     for path in (broken, tmp_path / "absent.onnx"):
-        with pytest.raises(ExportError, match="onnxruntime cannot run it"):
+        with pytest.raises(ExportError, match="is not an ONNX model"):
             check(net, path, images(2))
 
 

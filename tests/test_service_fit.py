@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 import yaml
 from safetensors.torch import save_file
@@ -112,6 +113,11 @@ def call(folder: Path, *more: str) -> str:
     return str(done.exception)
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "configs" / "fit").glob("*.yaml")), ids=str)
+def test_every_shipped_recipe_is_valid(path: Path) -> None:
+    assert load(path).recipe.epochs > 1
+
+
 def test_the_estimate_alone(tmp_path: Path) -> None:
     write(tmp_path)
     done = CliRunner().invoke(app, command(tmp_path, "out", "--estimate-only"))
@@ -190,7 +196,6 @@ def test_teachers_of_other_depths_and_widths_and_from_torchvision(tmp_path: Path
 
 
 def test_a_timm_teacher(tmp_path: Path) -> None:
-    timm = pytest.importorskip("timm")
     network = NetworkSpec(resolution=32, classes=7)
     theirs = timm.create_model("resnet18d", num_classes=7)
     save_file(theirs.state_dict(), tmp_path / "d.safetensors")

@@ -13,8 +13,9 @@ from torch import Tensor
 from export.int8.calibration import ranges
 from export.int8.files import quantise
 from export.int8.form import Form
-from export.int8.judge import judge, logits
+from export.int8.judge import judge
 from export.onnx_file import export
+from export.running import logits
 from supernet.config import ChannelConfig
 from supernet.network import NetworkSpec
 from supernet.resnet import ResNet

@@ -22,14 +22,15 @@ import torch
 from benchmarks.latency.output import RESULTS, show, write_json
 from export.int8.choose import calibrated
 from export.int8.form import Form, needs_reduced_range
-from export.int8.judge import judge, logits
+from export.int8.judge import judge
 from export.onnx_file import check, export
+from export.running import logits
 from profiler import machine
+from service.stages.quantise import Batches, whole_batches
 from supernet.arithmetic import count
 from supernet.network import NetworkSpec
 from supernet.resnet import ResNet
 from training.data import Data, load
-from training.images import ImageSet
 from training.recipe import Recipe
 from training.scratch import train
 
@@ -81,19 +82,19 @@ def _case(
     train(net, data, RECIPE, place, seed=seed, progress=_tell(place.name))
     net.eval()
     source = place / "net.onnx"
-    example = torch.from_numpy(batches(data.val, BATCH)[0])
+    example, _ = data.val.batch(torch.arange(BATCH))
     export(net, example, source)
     check(net, source, example)
     found = calibrated(
         source,
         place,
         form,
-        calibration=batches(data.train, CALIBRATION),
-        judging=batches(data.val),
+        calibration=whole_batches(data.train, BATCH, CALIBRATION),
+        judging=Batches(data.val, BATCH),
         labels=data.val.labels.numpy(),
         threads=threads,
     )
-    test, labels = batches(data.test), data.test.labels.numpy()
+    test, labels = Batches(data.test, BATCH), data.test.labels.numpy()
     reference = logits(source, test, threads=threads)
     judged = {
         method: asdict(judge(reference, logits(path, test, threads=threads), labels))
@@ -110,15 +111,6 @@ def _case(
         "loss_points": 100 * (plain - judged[found.best]["accuracy"]),
         "seconds": time.perf_counter() - start,
     }
-
-
-def batches(images: ImageSet, limit: int | None = None) -> list[np.ndarray[Any, Any]]:
-    """The first images as evaluation sees them, `BATCH` at a time."""
-    count = len(images) if limit is None else min(limit, len(images))
-    return [
-        images.batch(torch.arange(start, min(start + BATCH, count)))[0].contiguous().numpy()
-        for start in range(0, count, BATCH)
-    ]
 
 
 def _shown(row: dict[str, Any]) -> list[str]:

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from export.int8.calibration import METHODS, PERCENTILE, Method, ranges
 from export.int8.files import quantise
 from export.int8.form import Form
-from export.int8.judge import Judged, judge, logits
+from export.int8.judge import Judged, judge
+from export.running import logits
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]

@@ -12,7 +12,8 @@ from onnxruntime.quantization.calibrate import TensorsData
 
 from export.int8.files import convolutions, quantise
 from export.int8.form import Form
-from export.int8.judge import judge, logits
+from export.int8.judge import judge
+from export.running import logits
 
 Floats = npt.NDArray[np.float32]
 

@@ -77,7 +77,8 @@ def run(job: Job, folder: Path, progress: Report) -> list[str]:
 def _network(
     job: Job, name: str, folder: Path, form: Form, progress: Report, place: tuple[int, int]
 ) -> dict[str, Any]:
-    from export.int8.judge import judge, logits
+    from export.int8.judge import judge
+    from export.running import logits
 
     data, batch, threads = job.data(), job.spec.target.batch, job.spec.cpu_threads or 0
     source = job.file("export", f"{name}.onnx")
