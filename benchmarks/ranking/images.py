@@ -14,7 +14,11 @@ from torch.nn import functional
 from training.data import Data, split
 from training.images import Subset
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
+NORMAL = {
+    3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # ImageNet's
+    1: ((0.286,), (0.353,)),  # Fashion-MNIST's
+}
+"""Mean and standard deviation of pixels in [0, 1], by number of channels."""
 LEAST = 0.5
 """Smallest side of a crop, as a share of the image's."""
 
@@ -44,8 +48,9 @@ class DeviceSet:
     ) -> None:
         self.classes, self.labels = classes, torch.from_numpy(labels)
         self._pixels = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)
-        self._mean = torch.tensor(MEAN, device=device)[:, None, None]
-        self._std = torch.tensor(STD, device=device)[:, None, None]
+        mean, std = NORMAL[pixels.shape[-1]]
+        self._mean = torch.tensor(mean, device=device)[:, None, None]
+        self._std = torch.tensor(std, device=device)[:, None, None]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -73,7 +78,9 @@ def _cropped(images: Tensor, draws: Tensor) -> Tensor:
     return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
-def read(packed: Path, device: str, validation: int, seed: int = 0) -> Data:
+def read(
+    packed: Path, device: str, validation: int, seed: int = 0, name: str = "tiny-imagenet-20"
+) -> Data:
     """Training images without `validation` of them, those, and the test images (`val` on disk)."""
     file = np.load(packed)
     classes = tuple(str(name) for name in file["classes"])
@@ -81,7 +88,7 @@ def read(packed: Path, device: str, validation: int, seed: int = 0) -> Data:
     test = DeviceSet(file["val_images"], file["val_labels"], classes, device)
     kept, held = split(train.labels, validation, seed)
     return Data(
-        name="tiny-imagenet-20",
+        name=name,
         train=Subset(train, kept),
         val=Subset(train, held),
         test=test,

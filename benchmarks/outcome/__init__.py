@@ -1,0 +1,1 @@
+"""Does a better search give a better network? Found configs against the field's, trained alike."""
