@@ -89,7 +89,7 @@ def _proposals(
 ) -> list[Key]:
     """What the supernet proposed, as work."""
     row = known.get(("supernet", "sandwich", 0))
-    for number, found in enumerate(row["proposals"] if row else ()):
+    for number, found in enumerate(row.get("proposals", ()) if row else ()):
         proposed[f"proposed-{number}"] = ChannelConfig.from_json(found["config"])
     return [("net", name, seed) for name in proposed for seed in protocol["seeds"][:2]]
 

@@ -1,0 +1,138 @@
+"""The outcome study: what each method chooses keeps the budget, and its figures are what they say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from benchmarks.outcome import methods, work
+from benchmarks.outcome.pool import Piece, Row, done, work_off
+from benchmarks.outcome.report import gains, interval
+from benchmarks.outcome.study import METHODS, SPEEDUPS, Study, name
+from service import pipeline
+from supernet.arithmetic import encode
+from supernet.config import ChannelConfig
+from supernet.resnet import ResNet
+from training.data import load
+
+ROOT = Path(__file__).parent.parent
+RESULTS = sorted((ROOT / "benchmarks" / "results").glob("outcome-*.json"))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A profiled study of a small network on a modelled GPU, where nothing needs measuring."""
+    folder = tmp_path_factory.mktemp("study")
+    spec = yaml.safe_load((ROOT / "tests" / "mini.yaml").read_text(encoding="utf-8"))
+    spec["network"] |= {"width": 1.0, "resolution": 32, "channels": 3}
+    spec["space"] = {"lowest": 0.1, "step": 0.03}
+    spec["target"] = {"backend": "modelled", "device": "t4", "precision": "int8", "batch": 8}
+    file = folder / "spec.yaml"
+    file.write_text(yaml.safe_dump(spec), encoding="utf-8")
+    found = Study.of(file, folder)
+    pipeline.run(found.spec, folder / "job", until="profile")
+    return found
+
+
+def widths(config: ChannelConfig) -> float:
+    """An estimate that likes wide first layers."""
+    row = encode([config])[0].astype(float)
+    return float(np.log(np.maximum(row, 1)) @ np.linspace(2, 1, len(row)))
+
+
+@pytest.mark.parametrize("speedup", [1.2, 1.5])
+@pytest.mark.parametrize("method", list(METHODS))
+def test_every_method_keeps_the_budget(
+    study: Study, method: str, speedup: float, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    teacher = ResNet(study.spec.network, study.spec.network.dense()).eval()
+    data = load("digits", resolution=32, channels=3, val_size=200)
+    match method:
+        case "uniform":
+            config = methods.uniform(study, speedup)
+        case "found":
+            config = methods.found(study, speedup, lambda: widths, tmp_path, teacher, data)
+        case "random":
+            config = methods.random(study, speedup, lambda: widths, tmp_path)
+        case "macs":
+            config = methods.macs(study, speedup, lambda: widths, tmp_path)
+        case _:
+            config = methods.criterion(study, speedup, method, teacher, data)
+    problem = study.narrowed(speedup) if method == "found" else study.plain(speedup)
+    assert problem.excess(encode([config]))[0] == 0
+    if method != "uniform":
+        problem.space.check(config)
+
+
+def add(rows: dict[str, Row], file: str, one: str, other: str) -> Row:
+    """A piece that leaves a trace of each call."""
+    with Path(file).open("a", encoding="utf-8") as trace:
+        trace.write("called\n")
+    return {"sum": rows[one]["sum"] + rows[other]["sum"]}
+
+
+def one(rows: dict[str, Row], file: str) -> Row:
+    return {"sum": 1}
+
+
+def test_pieces_wait_for_what_they_need_and_are_done_once(tmp_path: Path) -> None:
+    trace, file = str(tmp_path / "trace"), tmp_path / "rows.jsonl"
+    pieces = [
+        Piece("four", ("two",), add, (trace, "two", "two")),
+        Piece("two", ("one",), add, (trace, "one", "one")),
+        Piece("one", (), one, (trace,)),
+    ]
+    rows = work_off(pieces, file, workers=2, minutes=1)
+    assert rows["four"] == {"sum": 4}
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    file.write_text("".join(lines[:2]) + lines[2][:9], encoding="utf-8")  # killed while writing
+    assert list(done(file)) == ["one", "two"]
+    assert work_off(pieces, file, workers=1, minutes=1)["four"] == {"sum": 4}
+    assert Path(trace).read_text(encoding="utf-8").count("called") == 3
+
+
+def test_a_piece_that_fails_ends_the_work_and_loses_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    pieces = [Piece("one", (), one, ("",)), Piece("bad", ("one",), add, ("/", "one", "none"))]
+    with pytest.raises(OSError, match="/"):
+        work_off(pieces, file, workers=1, minutes=1)
+    assert done(file) == {"one": {"sum": 1}}
+
+
+def test_gains_are_differences_of_seeds() -> None:
+    tests = {name("found", 1.5): [0.9, 0.8], name("uniform", 1.5): [0.8, 0.7], "dense": [0.9, 0.9]}
+    found = gains(tests)["1.5"]
+    assert found["uniform"]["mean"] == pytest.approx(10)
+    assert found["uniform"]["low"] == pytest.approx(found["uniform"]["high"])
+    assert found["dense"]["mean"] == pytest.approx(-5)
+    assert gains(tests)["4"] == {}
+    assert interval([0.5]) == {"mean": 0.5, "low": None, "high": None}
+
+
+@pytest.mark.parametrize("file", RESULTS, ids=lambda path: path.stem)
+def test_the_published_figures_follow_from_their_rows(file: Path) -> None:
+    figures = json.loads(file.read_text(encoding="utf-8"))
+    networks = figures["networks"]
+    assert set(networks) == {"dense", *(name(m, s) for s in SPEEDUPS for m in METHODS)}
+    assert figures["gains"] == gains({label: row["test"] for label, row in networks.items()})
+    for row in networks.values():
+        assert interval(row["test"]) == {key: row[key] for key in ("mean", "low", "high")}
+        assert row["faster"]["lo"] <= row["faster"]["median"] <= row["faster"]["hi"]
+
+
+def test_a_study_reads_its_images_once_and_trains(study: Study) -> None:
+    """The teacher and the supernet of a real, tiny data set; the rest is like them."""
+    from benchmarks.outcome import images
+
+    images.pack(study)
+    rows = {"teacher": work.teacher({}, study, "cpu"), "supernet": work.supernet({}, study, "cpu")}
+    assert 0 <= rows["teacher"]["test"] <= 1
+    choice = work.choice(rows, study, "cpu", "random", 1.2)
+    assert ChannelConfig.from_json(choice["config"])
+    assert 0 <= work.net({"random": choice}, study, "cpu", "random", 0)["test"] <= 1
