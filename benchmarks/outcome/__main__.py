@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.outcome import images, work
 from benchmarks.outcome.pool import Piece, work_off
-from benchmarks.outcome.study import DENSE, METHODS, Study, names
+from benchmarks.outcome.study import DENSE, METHODS, Study
 
 ROWS = "rows.jsonl"
 TEACHER, SUPERNET = "teacher", "supernet"
@@ -25,7 +25,7 @@ def pieces(study: Study, device: str) -> list[Piece]:
     """All there is to train and choose, the most wanted first."""
     start = (study, device)
     found = [Piece(TEACHER, (), work.teacher, start), Piece(SUPERNET, (), work.supernet, start)]
-    labels = list(names())
+    labels = list(study.names())
     for label, method, speedup in labels:
         args = (*start, method, speedup)
         found.append(Piece(label, METHODS[method], work.choice, args))

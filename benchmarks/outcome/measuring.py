@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from benchmarks.outcome.pool import Row, done
-from benchmarks.outcome.study import DENSE, Study, names
+from benchmarks.outcome.study import DENSE, Study
 from benchmarks.outcome.work import config_of
 from export.onnx_file import export
 from latency_tables.files import replace_with
@@ -31,7 +31,7 @@ MEASURED = "measured.json"
 def measure(study: Study, rows: Path) -> None:
     """Writes `measured.json` into the study's folder: per network the rounds, interleaved."""
     known = done(rows)
-    labels = [DENSE, *(label for label, _, _ in names() if label in known)]
+    labels = [DENSE, *(label for label, _, _ in study.names() if label in known)]
     files = {label: _exported(study, label, known) for label in labels}
     models = {label: File(str(path)) for label, path in files.items()}
     protocol = Protocol(rounds=study.spec.verify.rounds, seed=study.spec.seed)

@@ -6,6 +6,7 @@ Differences to `found` are taken seed by seed, with Student's 95 % interval over
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from scipy import stats
 
 from benchmarks.outcome.measuring import measured
 from benchmarks.outcome.pool import Row, done
-from benchmarks.outcome.study import DENSE, METHODS, SPEEDUPS, Study, name, names
+from benchmarks.outcome.study import DENSE, METHODS, Study, name
 from benchmarks.search.spaces import RESULTS, write
 from profiler.stats import paired_ratio
 
@@ -47,7 +48,7 @@ def study_figures(study: Study, rows: dict[str, Row]) -> Figures:
     """Everything that is shown, with the rows that it follows from."""
     seeds, times = study.spec.train.seeds, measured(study)
     networks: dict[str, Figures] = {}
-    for label in (DENSE, *(label for label, _, _ in names())):
+    for label in (DENSE, *(label for label, _, _ in study.names())):
         if not (found := accuracies(rows, label, seeds)):
             continue
         ratio = paired_ratio(times[DENSE].rounds, times[label].rounds)
@@ -63,14 +64,14 @@ def study_figures(study: Study, rows: dict[str, Row]) -> Figures:
         "target": str(study.job().table().target),
         "teacher": rows["teacher"]["test"],
         "networks": networks,
-        "gains": gains({label: found["test"] for label, found in networks.items()}),
+        "gains": gains(study.speedups, {n: found["test"] for n, found in networks.items()}),
     }
 
 
-def gains(tests: dict[str, list[float]]) -> Figures:
+def gains(speedups: Sequence[float], tests: dict[str, list[float]]) -> Figures:
     """By budget and rival, how many points `found` lies above it, seed by seed."""
     result: Figures = {}
-    for speedup in SPEEDUPS:
+    for speedup in speedups:
         own = tests.get(name("found", speedup), [])
         rivals = {m: name(m, speedup) for m in METHODS if m != "found"} | {DENSE: DENSE}
         result[f"{speedup:g}"] = {
