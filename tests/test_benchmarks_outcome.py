@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from benchmarks.outcome import methods, work
+from benchmarks.outcome import images, methods, work
 from benchmarks.outcome.pool import Piece, Row, done, work_off
 from benchmarks.outcome.report import gains, interval
 from benchmarks.outcome.study import METHODS, SLOWER, SPEEDUPS, Study, name
@@ -128,13 +128,11 @@ def test_the_published_figures_follow_from_their_rows(file: Path) -> None:
         assert row["faster"]["lo"] <= row["faster"]["median"] <= row["faster"]["hi"]
 
 
-def test_a_study_reads_its_images_once_and_trains(study: Study) -> None:
-    """The teacher and the supernet of a real, tiny data set; the rest is like them."""
-    from benchmarks.outcome import images
-
-    images.pack(study)
-    rows = {"teacher": work.teacher({}, study, "cpu"), "supernet": work.supernet({}, study, "cpu")}
-    assert 0 <= rows["teacher"]["test"] <= 1
-    choice = work.choice(rows, study, "cpu", "random", 1.2)
-    assert ChannelConfig.from_json(choice["config"])
-    assert 0 <= work.net({"random": choice}, study, "cpu", "random", 0)["test"] <= 1
+def test_a_study_trains_on_its_own_images(tmp_path: Path) -> None:
+    small = Study.of(ROOT / "tests" / "mini.yaml", tmp_path)
+    images.pack(small)
+    rows = {"teacher": work.teacher({}, small, "cpu")}
+    assert work.supernet({}, small, "cpu")["history"]
+    assert (tmp_path / work.SUPERNET).exists()
+    for row in (rows["teacher"], work.net(rows, small, "cpu", "dense", 0)):
+        assert 0 <= row["test"] <= 1
