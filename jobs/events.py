@@ -5,6 +5,7 @@ An event is written in the transaction of the change it tells of.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,9 +42,10 @@ def append(tx: Connection, job: int, kind: str, /, **data: object) -> None:
     _insert(tx, job, tx.execute(counted).scalar_one(), kind, data)
 
 
-def first(tx: Connection, job: int, kind: str, /, **data: object) -> None:
-    """Adds event 1 of a job that was created with this count."""
-    _insert(tx, job, 1, kind, data)
+def first(tx: Connection, kind: str, jobs: Sequence[tuple[int, Mapping[str, object]]]) -> None:
+    """Adds event 1 of jobs that were created with this count, each with its data."""
+    rows = [{"job": job, "number": 1, "kind": kind, "data": data} for job, data in jobs]
+    tx.execute(insert(schema.events).values(at=now()), rows)
 
 
 def _insert(tx: Connection, job: int, number: int, kind: str, data: dict[str, object]) -> None:

@@ -1,9 +1,13 @@
-"""Taking a job in: once per idempotency key, however often and from however many at once."""
+"""Taking jobs in: once per idempotency key, however often and from however many at once."""
 
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, get_args
 
 from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -13,80 +17,135 @@ from jobs.clock import now
 from jobs.database import AnyRow, Database
 from jobs.errors import ConflictError, QuotaError, SubmissionError, UnknownError
 from jobs.states import OPEN
-from jobs.submission import StageRequest, Submission, stage_key
+from jobs.submission import Submission, stage_key
 
+MOST_AT_ONCE = 50
 _MOST_KEY = 200
 _NEAR = 200
 """Submissions of a user are counted one at a time this close to the cap; further off, fewer than
 that can be under way at once."""
 
 
-def submit(
-    database: Database, user: str, submission: Submission, key: str | None = None
-) -> tuple[str, bool]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A submission of a user, with the caller's idempotency key: see `submit`."""
+
+    user: str
+    submission: Submission
+    key: str | None = None
+
+
+Taken = tuple[str, bool]
+"""The job's id, and whether it is new."""
+Refusal = ConflictError | QuotaError | SubmissionError | UnknownError
+
+
+def submit(database: Database, user: str, submission: Submission, key: str | None = None) -> Taken:
     """Stores a job; when this returns it is on disk.
 
     Args:
         key: the caller's idempotency key; the same key with the same submission is the same job.
-
-    Returns:
-        The job's id, and whether it is new.
 
     Raises:
         ConflictError: the key was used for another submission.
         QuotaError: the user has too many open jobs.
         UnknownError: no such user.
     """
+    with database.write() as tx:
+        return _insert(tx, [Asked(user=user, submission=submission, key=key)])[0]
+
+
+def submit_all(database: Database, asked: Sequence[Asked]) -> list[Taken | Refusal]:
+    """Stores several jobs in one transaction, which costs little more than one job.
+
+    Each is taken or refused as `submit` would: where one is refused, all are tried one by one.
+
+    Args:
+        asked: at most `MOST_AT_ONCE`.
+    """
+    assert len(asked) <= MOST_AT_ONCE
+    if len(asked) > 1:
+        with suppress(*get_args(Refusal)), database.write() as tx:
+            return list(_insert(tx, asked))
+    return [_alone(database, one) for one in asked]
+
+
+def _alone(database: Database, one: Asked) -> Taken | Refusal:
+    try:
+        return submit(database, one.user, one.submission, one.key)
+    except (ConflictError, QuotaError, SubmissionError, UnknownError) as refusal:
+        return refusal
+
+
+def _insert(tx: Connection, asked: Sequence[Asked]) -> list[Taken]:
+    for one in asked:
+        _check_key(one.key)
+    owners = _users(tx, {one.user for one in asked})
+    rows = [_job(owners[one.user].number, one) for one in asked]
+    numbers = _insert_jobs(tx, rows)
+    new = [(numbers[row["id"]], one) for row, one in zip(rows, asked, strict=True)
+           if row["id"] in numbers]  # fmt: skip
+    added = Counter(one.user for _, one in new)
+    for name, owner in owners.items():
+        if added[name] and owner.open + added[name] > owner.most_open - _NEAR:
+            _check_quota(tx, owner, name)
+    if new:
+        tx.execute(insert(schema.stages), [row for job, one in new for row in _stages(job, one)])
+        first = [(job, {"name": one.submission.name, "user": one.user}) for job, one in new]
+        events.first(tx, "submitted", first)
+    return [
+        (row["id"], True)
+        if row["id"] in numbers
+        else (_same(tx, row["user"], one.submission, str(one.key)), False)
+        for row, one in zip(rows, asked, strict=True)
+    ]
+
+
+def _check_key(key: str | None) -> None:
     if key is not None and not (1 <= len(key) <= _MOST_KEY and key.isprintable()):
         raise SubmissionError(f"a key must be 1 to {_MOST_KEY} characters, but got {key!r:.120}")
-    with database.write() as tx:
-        owner = _user(tx, user)
-        number, job_id = _insert(tx, owner.number, submission, key)
-        if number is None:
-            return _same(tx, owner.number, submission, str(key)), False
-        if owner.open > owner.most_open - _NEAR:
-            _check_quota(tx, owner, user)
-        rows = [_stage(number, place, stage) for place, stage in enumerate(submission.stages)]
-        rows[0]["key"] = stage_key(rows[0]["name"], rows[0]["settings"], {})
-        tx.execute(insert(schema.stages), rows)
-        events.first(tx, number, "submitted", name=submission.name, user=user)
-    return job_id, True
 
 
-def _user(tx: Connection, name: str) -> AnyRow:
+def _users(tx: Connection, names: set[str]) -> dict[str, AnyRow]:
     users, jobs = schema.users, schema.jobs
     count = select(func.count()).where(jobs.c.user == users.c.number, jobs.c.state.in_(OPEN))
-    query = select(users.c.number, users.c.most_open, count.scalar_subquery().label("open"))
-    if (row := tx.execute(query.where(users.c.name == name)).first()) is None:
-        raise UnknownError(f"no user is called {name!r:.120}")
-    return row
+    query = select(*users.c["name", "number", "most_open"], count.scalar_subquery().label("open"))
+    found = {row.name: row for row in tx.execute(query.where(users.c.name.in_(sorted(names))))}
+    if unknown := sorted(names - found.keys()):
+        raise UnknownError(f"no user is called {unknown[0]!r:.120}")
+    return found
 
 
-def _insert(
-    tx: Connection, user: int, submission: Submission, key: str | None
-) -> tuple[int | None, str]:
-    """The new job's number and id; no number if the key is taken."""
+def _job(user: int, one: Asked) -> dict[str, Any]:
+    return {
+        "id": secrets.token_hex(8),
+        "user": user,
+        "name": one.submission.name,
+        "priority": one.submission.priority,
+        "state": "queued",
+        "wanted": "run",
+        "spec": one.submission.spec,
+        "submit_key": one.key,
+        "submit_digest": one.submission.digest,
+        "most_attempts": one.submission.most_attempts,
+        "position": 0,
+        "fencing": 0,
+        "events": 1,
+        "not_before": 0.0,
+    }
+
+
+def _insert_jobs(tx: Connection, rows: list[dict[str, Any]]) -> dict[str, int]:
+    """The new jobs' numbers by id; those whose key is taken are left out."""
+    jobs = schema.jobs
     insert_ = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
-    job_id = secrets.token_hex(8)
-    row = insert_(schema.jobs).values(
-        id=job_id,
-        user=user,
-        name=submission.name,
-        priority=submission.priority,
-        state="queued",
-        wanted="run",
-        spec=submission.spec,
-        submit_key=key,
-        submit_digest=submission.digest,
-        most_attempts=submission.most_attempts,
-        position=0,
-        fencing=0,
-        events=1,
-        not_before=0.0,
-        created_at=now(),
+    quiet = (
+        insert_(jobs)
+        .values(created_at=now())
+        .on_conflict_do_nothing(index_elements=["user", "submit_key"])
+        .returning(jobs.c.id, jobs.c.number)
     )
-    quiet = row.on_conflict_do_nothing(index_elements=["user", "submit_key"])
-    return tx.execute(quiet.returning(schema.jobs.c.number)).scalar(), job_id
+    return {row.id: row.number for row in tx.execute(quiet, rows)}
 
 
 def _same(tx: Connection, user: int, submission: Submission, key: str) -> str:
@@ -116,16 +175,21 @@ def _check_quota(tx: Connection, owner: AnyRow, name: str) -> None:
         )
 
 
-def _stage(job: int, position: int, stage: StageRequest) -> dict[str, Any]:
-    return {
-        "job": job,
-        "position": position,
-        "name": stage.name,
-        "after": list(stage.after),
-        "settings": stage.settings,
-        "cpu": stage.needs.cpu,
-        "gpus": stage.needs.gpus,
-        "state": "waiting",
-        "failures": 0,
-        "key": None,
-    }
+def _stages(job: int, one: Asked) -> list[dict[str, Any]]:
+    rows = [
+        {
+            "job": job,
+            "position": position,
+            "name": stage.name,
+            "after": list(stage.after),
+            "settings": stage.settings,
+            "cpu": stage.needs.cpu,
+            "gpus": stage.needs.gpus,
+            "state": "waiting",
+            "failures": 0,
+            "key": None,
+        }
+        for position, stage in enumerate(one.submission.stages)
+    ]
+    rows[0]["key"] = stage_key(rows[0]["name"], rows[0]["settings"], {})
+    return rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -198,11 +199,16 @@ def view(database: Database, job_id: str) -> JobView:
     Raises:
         UnknownError: no such job.
     """
+    if not (found := several(database, [job_id])):
+        raise UnknownError(f"no job has the id {job_id!r:.60}")
+    return found[job_id]
+
+
+def several(database: Database, job_ids: Sequence[str]) -> dict[str, JobView]:
+    """Jobs by id as a list shows them; those that do not exist are left out."""
     with database.read() as tx:
-        row = tx.execute(_query().where(schema.jobs.c.id == job_id)).first()
-        if row is None:
-            raise UnknownError(f"no job has the id {job_id!r:.60}")
-        return _views(tx, [row])[0]
+        rows = tx.execute(_query().where(schema.jobs.c.id.in_(job_ids))).all()
+        return {found.id: found for found in _views(tx, rows)}
 
 
 def progress(database: Database, job_id: str) -> Progress | None:

@@ -75,6 +75,8 @@ def in_order(spec: JobSpec, until: str) -> list[Stage]:
     found: dict[str, Stage] = {}
 
     def add(name: str) -> None:
+        if name in found:
+            return
         for before in by_name[name].after(spec):
             add(before)
         found.setdefault(name, by_name[name])

@@ -6,9 +6,10 @@ settings: another machine's result is never taken for it.
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from typing import Any
+
+from pydantic_core import to_jsonable_python
 
 from jobs.errors import SubmissionError
 from jobs.submission import Needs, StageRequest, Submission
@@ -45,7 +46,7 @@ def _request(spec: JobSpec, stage: Stage) -> StageRequest:
     return StageRequest(
         name=stage.name,
         after=stage.after(spec),
-        settings=json.loads(json.dumps(settings)),
+        settings=to_jsonable_python(settings),
         needs=_needs(spec, stage.name),
     )
 

@@ -31,7 +31,7 @@ from jobs.errors import (
 from jobs.migrate import upgrade
 from jobs.schema import VERSION_TABLE, metadata
 from jobs.submission import Needs, StageRequest, Submission
-from jobs.submit import submit
+from jobs.submit import Asked, submit, submit_all
 
 HOST = Host(name="here", cpu_slots=2, gpus=("GPU-a",))
 
@@ -141,6 +141,43 @@ def test_open_jobs_are_capped_exactly(store: Database) -> None:
         assert sum(pool.map(one, range(12))) == 5
     with pytest.raises(QuotaError, match="5 open jobs, and 5 are allowed"):
         submit(store, "ann", submission(), None)
+
+
+def test_several_at_once_are_each_taken_or_refused_as_alone(store: Database) -> None:
+    users.ensure(store, "eve", most_running=1, most_open=2)
+    old, _ = submit(store, "ann", submission("old"), "old")
+    asked = [
+        *(Asked(user="ann", submission=submission(f"j{n}"), key=f"k{n}") for n in range(3)),
+        Asked(user="ann", submission=submission("j0"), key="k0"),
+        Asked(user="ann", submission=submission("old"), key="old"),
+        Asked(user="bob", submission=submission("j0"), key="k0"),
+        Asked(user="bob", submission=submission("any")),
+    ]
+    taken = submit_all(store, asked)
+    assert [one[1] for one in taken if isinstance(one, tuple)] == [
+        *[True] * 3,
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert taken[3] == (taken[0][0], False)  # type: ignore[index]
+    assert taken[4] == (old, False)
+    wrong = [
+        Asked(user="ann", submission=submission("other"), key="k1"),
+        Asked(user="nobody", submission=submission()),
+        Asked(user="ann", submission=submission(), key=""),
+        *(Asked(user="eve", submission=submission(f"e{n}")) for n in range(3)),
+    ]
+    found = submit_all(store, [*wrong, Asked(user="ann", submission=submission("last"))])
+    assert [type(one) for one in found] == [
+        ConflictError, UnknownError, SubmissionError, tuple, tuple, QuotaError, tuple
+    ]  # fmt: skip
+    assert len(views.page(store).jobs) == 1 + 5 + 3
+    for one in taken:
+        assert isinstance(one, tuple)
+        assert [event.kind for event in events.after(store, one[0])] == ["submitted"]
+    assert submit_all(store, []) == []
 
 
 def test_pages_follow_each_other_without_gaps(store: Database) -> None:

@@ -11,12 +11,15 @@ from contextlib import asynccontextmanager
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 
+from jobs.submit import MOST_AT_ONCE
 from service.http import errors, routes
 from service.http.context import Context
 from service.http.metrics import Measured, Metrics
 from service.http.security import Guard
 from service.http.sessions import OneTimeCodes
 from service.http.settings import ServerSettings
+from service.http.submitting import taking
+from service.http.together import Together
 from service.instance import Instance
 from service.library import Library
 from service.version import VERSION
@@ -47,6 +50,7 @@ def create_app(instance: Instance, settings: ServerSettings | None = None) -> Fa
         codes=OneTimeCodes(),
         metrics=metrics,
         library=Library(instance),
+        submissions=Together(taking(instance.database), MOST_AT_ONCE),
         streams=threading.BoundedSemaphore(settings.most_streams),
     )
     for module in sorted(pkgutil.iter_modules(routes.__path__), key=lambda found: found.name):

@@ -12,6 +12,8 @@ from jobs.users import User
 from service.http.metrics import Metrics
 from service.http.sessions import OneTimeCodes
 from service.http.settings import ServerSettings
+from service.http.submitting import Answer, Submitting
+from service.http.together import Together
 from service.instance import Instance
 from service.library import Library
 
@@ -21,6 +23,7 @@ class Context:
     """One server.
 
     Attributes:
+        submissions: takes jobs in.
         closing: set when the server ends; streams end then.
         streams: places for event and log streams.
     """
@@ -30,6 +33,7 @@ class Context:
     codes: OneTimeCodes
     metrics: Metrics
     library: Library
+    submissions: Together[Submitting, Answer]
     closing: threading.Event = field(default_factory=threading.Event)
     streams: threading.BoundedSemaphore
 

@@ -6,9 +6,9 @@ is not allowed here, paths without a route too. Writes with a cookie must come f
 
 from __future__ import annotations
 
+from functools import partial
 from urllib.parse import urlsplit
 
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,6 +18,7 @@ from jobs.errors import StoreError
 from service.http import sessions
 from service.http.errors import answer
 from service.http.settings import ServerSettings, host_of
+from service.http.together import Together
 
 OPEN = frozenset(
     {
@@ -31,6 +32,7 @@ OPEN = frozenset(
 """What needs no user."""
 TABLES = "/api/v1/tables"
 _READS = ("GET", "HEAD")
+_TOKENS = 100  # looked up at once
 _PLOTLY = (
     "'unsafe-hashes' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=' "
     "'sha256-ji27qzEtxXZW+7dun6UwjHXJ18e6WAin1VvNtkzIE/o='"
@@ -56,7 +58,8 @@ class Guard:
     """ASGI middleware around everything."""
 
     def __init__(self, app: ASGIApp, database: Database, settings: ServerSettings) -> None:
-        self.app, self.database, self.settings = app, database, settings
+        self.app, self.settings = app, settings
+        self._users = Together(partial(sessions.find, database), _TOKENS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers itself what is refused, and hands on the rest."""
@@ -90,7 +93,7 @@ class Guard:
         if by_cookie:
             token = sessions.cookie(headers.get("cookie", ""))
         try:
-            user = await run_in_threadpool(sessions.find, self.database, token or "")
+            user = await self._users.ask(token or "")
         except StoreError as error:
             return answer(503, f"the store does not answer: {error}")
         if not user:

@@ -10,7 +10,7 @@ import hashlib
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.cookies import CookieError, SimpleCookie
 
 from jobs import users
@@ -19,6 +19,7 @@ from jobs.users import User
 
 COOKIE = "stairprune"
 _CODES = 100  # alive at a time
+_LONGEST = 200  # characters of a token that is looked up
 
 
 class OneTimeCodes:
@@ -64,9 +65,11 @@ def open_session(database: Database, user: str, lasts_s: float) -> str:
     return users.create_token(database, user, users.SESSION, lasts_s)
 
 
-def find(database: Database, token: str) -> User | None:
-    """Whose token or session this is."""
-    return users.authenticate(database, token) if 1 <= len(token) <= 200 else None
+def find(database: Database, tokens: Sequence[str]) -> Sequence[User | None]:
+    """Whose tokens or sessions these are."""
+    return users.authenticate_all(
+        database, [token if len(token) <= _LONGEST else "" for token in tokens]
+    )
 
 
 def _digest(code: str) -> str:

@@ -11,11 +11,11 @@ from fastapi import APIRouter, Path, Query, Response
 
 from jobs import control, views
 from jobs.database import Database
-from jobs.submit import submit
 from jobs.users import User
 from service.http.bodies import Key, PriorityBody, SpecBody, SubmitBody
 from service.http.context import Asking, Server
 from service.http.errors import RefusedError
+from service.http.submitting import Submitting
 from service.submission import submission
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
@@ -38,15 +38,14 @@ def check(body: SpecBody) -> dict[str, Any]:
 
 
 @router.post("", status_code=201, responses={200: {"description": "This key's job, sent again."}})
-def submit_job(
+async def submit_job(
     body: SubmitBody, server: Server, user: Asking, answer: Response, key: Key = None
 ) -> dict[str, Any]:
     """Takes a job in. It is on disk when this answers."""
-    database = server.instance.database
-    planned = submission(body.parsed(), body.until, body.priority)
-    job, new = submit(database, user.name, planned, key)
+    sent = Submitting(body=body, user=user.name, key=key)
+    job, new = await server.submissions.ask(sent)
     answer.status_code = 201 if new else 200
-    return asdict(views.view(database, job))
+    return job
 
 
 @router.get("")

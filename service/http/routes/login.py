@@ -34,7 +34,7 @@ async def sign_in(request: Request) -> Response:
     server: Context = request.app.state.context
     fields = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=10)
     token = fields.get("token", [""])[0]
-    user = await run_in_threadpool(find, server.instance.database, token)
+    [user] = await run_in_threadpool(find, server.instance.database, [token])
     if user is None:
         return _form("This token is not known, or has ended.")
     return await run_in_threadpool(_signed_in, server, user.name)
