@@ -5,9 +5,8 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from jobs import events, schema
 from jobs.clock import now
 from jobs.database import AnyRow, Database
-from jobs.errors import ConflictError, QuotaError, SubmissionError, UnknownError
+from jobs.errors import ConflictError, QuotaError, StoreError, SubmissionError, UnknownError
 from jobs.states import OPEN
 from jobs.submission import Submission, stage_key
 
@@ -37,7 +36,6 @@ class Asked:
 
 Taken = tuple[str, bool]
 """The job's id, and whether it is new."""
-Refusal = ConflictError | QuotaError | SubmissionError | UnknownError
 
 
 def submit(database: Database, user: str, submission: Submission, key: str | None = None) -> Taken:
@@ -55,26 +53,35 @@ def submit(database: Database, user: str, submission: Submission, key: str | Non
         return _insert(tx, [Asked(user=user, submission=submission, key=key)])[0]
 
 
-def submit_all(database: Database, asked: Sequence[Asked]) -> list[Taken | Refusal]:
+def submit_all(database: Database, asked: Sequence[Asked]) -> list[Taken | Exception]:
     """Stores several jobs in one transaction, which costs little more than one job.
 
-    Each is taken or refused as `submit` would: where one is refused, all are tried one by one.
+    Each is taken, or refused by the error of `submit`: where one cannot be stored, all are tried
+    one by one, so that nobody is harmed by what somebody else sent.
 
     Args:
         asked: at most `MOST_AT_ONCE`.
+
+    Raises:
+        StoreError: the store cannot be used at all.
     """
     assert len(asked) <= MOST_AT_ONCE
     if len(asked) > 1:
-        with suppress(*get_args(Refusal)), database.write() as tx:
-            return list(_insert(tx, asked))
+        try:
+            with database.write() as tx:
+                return list(_insert(tx, asked))
+        except StoreError:
+            raise
+        except Exception:
+            pass  # Whose it is comes out below.
     return [_alone(database, one) for one in asked]
 
 
-def _alone(database: Database, one: Asked) -> Taken | Refusal:
+def _alone(database: Database, one: Asked) -> Taken | Exception:
     try:
         return submit(database, one.user, one.submission, one.key)
-    except (ConflictError, QuotaError, SubmissionError, UnknownError) as refusal:
-        return refusal
+    except Exception as error:
+        return error
 
 
 def _insert(tx: Connection, asked: Sequence[Asked]) -> list[Taken]:

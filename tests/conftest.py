@@ -3,11 +3,18 @@
 And files with slow tests come first, so that no worker is left alone with one at the end.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from jobs.database import Database
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if "PYTEST_XDIST_WORKER" in os.environ:  # another one has the other core
@@ -32,3 +39,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(made: Path, tmp_path: Path) -> Path:
     """A copy of it, to be changed."""
     return Path(shutil.copytree(made, tmp_path / "copy"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """Each kind of job store, with users ann and bob."""
+    from jobs_stores import new_url, opened
+
+    database = opened(new_url(request.param, tmp_path), "ann", "bob")
+    yield database
+    database.close()

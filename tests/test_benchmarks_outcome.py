@@ -13,14 +13,18 @@ import yaml
 from benchmarks.outcome import images, methods, work
 from benchmarks.outcome.pool import Piece, Row, done, work_off
 from benchmarks.outcome.report import gains, interval
-from benchmarks.outcome.study import METHODS, SLOWER, SPEEDUPS, Study, name
+from benchmarks.outcome.study import METHODS, Study, name
+from search.problem import SearchError
 from service import pipeline
+from service.spec import from_data
+from service.spec import load as load_spec
 from supernet.arithmetic import encode
 from supernet.config import ChannelConfig
 from supernet.resnet import ResNet
 from training.data import load
 
 ROOT = Path(__file__).parent.parent
+MINI = ROOT / "tests" / "mini.yaml"
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("outcome-*.json"))
 
 
@@ -28,15 +32,23 @@ RESULTS = sorted((ROOT / "benchmarks" / "results").glob("outcome-*.json"))
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """A profiled study of a small network on a modelled GPU, where nothing needs measuring."""
     folder = tmp_path_factory.mktemp("study")
-    spec = yaml.safe_load((ROOT / "tests" / "mini.yaml").read_text(encoding="utf-8"))
+    spec = yaml.safe_load(MINI.read_text(encoding="utf-8"))
     spec["network"] |= {"width": 1.0, "resolution": 32, "channels": 3}
     spec["space"] = {"lowest": 0.1, "step": 0.03}
     spec["target"] = {"backend": "modelled", "device": "t4", "precision": "int8", "batch": 8}
-    file = folder / "spec.yaml"
-    file.write_text(yaml.safe_dump(spec), encoding="utf-8")
-    found = Study.of(file, folder)
+    found = Study(from_data(spec), (1.2, 1.5), folder)
     pipeline.run(found.spec, folder / "job", until="profile")
     return found
+
+
+def test_the_studies_can_be_read(tmp_path: Path) -> None:
+    files = sorted((ROOT / "benchmarks" / "outcome").glob("*.yaml"))
+    assert {Study.of(file, tmp_path).speedups for file in files} == {(1.5, 2.5, 4), (1.5, 2.5, 3)}
+
+
+def test_a_speed_that_no_uniform_network_has_is_told(study: Study) -> None:
+    with pytest.raises(SearchError, match="no uniform network is 1000 times as fast"):
+        methods.uniform(study, 1000)
 
 
 def widths(config: ChannelConfig) -> float:
@@ -107,18 +119,18 @@ def test_a_piece_that_fails_ends_the_work_and_loses_nothing(tmp_path: Path) -> N
 
 def test_gains_are_differences_of_seeds() -> None:
     tests = {name("found", 1.5): [0.9, 0.8], name("uniform", 1.5): [0.8, 0.7], "dense": [0.9, 0.9]}
-    found = gains(SPEEDUPS, tests)["1.5"]
+    found = gains([1.5, 4], tests)["1.5"]
     assert found["uniform"]["mean"] == pytest.approx(10)
     assert found["uniform"]["low"] == pytest.approx(found["uniform"]["high"])
     assert found["dense"]["mean"] == pytest.approx(-5)
-    assert gains(SPEEDUPS, tests)["4"] == {}
+    assert gains([1.5, 4], tests)["4"] == {}
     assert interval([0.5]) == {"mean": 0.5, "low": None, "high": None}
 
 
 @pytest.mark.parametrize("file", RESULTS, ids=lambda path: path.stem)
 def test_the_published_figures_follow_from_their_rows(file: Path) -> None:
     figures = json.loads(file.read_text(encoding="utf-8"))
-    networks, speedups = figures["networks"], SLOWER.get(figures["study"], SPEEDUPS)
+    networks, speedups = figures["networks"], figures["speedups"]
     assert set(networks) == {"dense", *(name(m, s) for s in speedups for m in METHODS)}
     assert figures["gains"] == gains(
         speedups, {label: row["test"] for label, row in networks.items()}
@@ -129,7 +141,7 @@ def test_the_published_figures_follow_from_their_rows(file: Path) -> None:
 
 
 def test_a_study_trains_on_its_own_images(tmp_path: Path) -> None:
-    small = Study.of(ROOT / "tests" / "mini.yaml", tmp_path)
+    small = Study(load_spec(MINI), (), tmp_path)
     images.pack(small)
     rows = {"teacher": work.teacher({}, small, "cpu")}
     assert work.supernet({}, small, "cpu")["history"]

@@ -5,10 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from jobs import users, views
+from latency_tables.table import TableError
+from service.http.bodies import SubmitBody
+from service.http.submitting import Submitting, taking
 from service.http.together import Together
+from service.instance import open_instance
+from service.spec import SpecError
 
 
 def test_what_comes_in_meanwhile_is_asked_in_one_go() -> None:
@@ -85,3 +93,18 @@ def test_whoever_left_changes_nothing_for_the_others() -> None:
         return await stays
 
     assert asyncio.run(ask()) == 2
+
+
+def test_a_body_that_cannot_be_planned_harms_nobody_else(tmp_path: Path) -> None:
+    instance = open_instance(tmp_path)
+    users.ensure(instance.database, "ann")
+    limits = {"limits": {"further": {"other": {"table": "no-such-table", "latency_ms": 1.0}}}}
+    changes: list[dict[str, Any]] = [{}, limits, {"seed": -1}, {}]
+    sent = [
+        Submitting(body=SubmitBody(preset="quickstart", changes=some), user="ann", key=None)
+        for some in changes
+    ]
+    found = taking(instance.database)(sent)
+    assert [type(one) for one in found] == [tuple, TableError, SpecError, tuple]
+    assert len(views.page(instance.database).jobs) == 2
+    instance.database.close()

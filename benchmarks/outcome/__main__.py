@@ -66,6 +66,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1e6, help="end after so long")
     given = parser.parse_args()
     study = Study.of(given.spec, given.folder, given.images)
+    if given.step == "train" and study.spec.data.name == "imagefolder" and given.images is None:
+        parser.error("this data set needs --images FOLDER, with train/ and val/ in it")
     if given.step == "profile":
         profile(study)
     elif given.step == "train":

@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.outcome.study import Study
 from search.baselines import uniform_seeds, uniforms
 from search.lattice import Lattice
 from search.loop import run as search
-from search.problem import Constraint, Problem
+from search.problem import Constraint, Problem, SearchError
 from search.proposals import proposed
 from search.searcher import Evaluator
 from supernet.arithmetic import encode
@@ -42,13 +44,19 @@ def found(
 
 
 def uniform(study: Study, speedup: float) -> ChannelConfig:
-    """One ratio for all layers, the widest net of any widths that meets the limit."""
+    """One ratio for all layers, the widest net of any widths that meets the limit.
+
+    Raises:
+        SearchError: none does.
+    """
     problem = study.plain(speedup)
     lattice = Lattice(problem.space)
     least = lattice.rows(lattice.smallest())  # below it nothing was measured
     configs = [c for c in uniforms(study.spec.network) if (encode([c]) >= least).all()]
     meets = problem.excess(encode(configs)) == 0
-    return [config for config, met in zip(configs, meets, strict=True) if met][-1]
+    if not meets.any():
+        raise SearchError(f"no uniform network is {speedup:g} times as fast as the dense one")
+    return configs[int(np.flatnonzero(meets)[-1])]
 
 
 def random(study: Study, speedup: float, judge: Judge, folder: Path) -> ChannelConfig:

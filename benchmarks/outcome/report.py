@@ -62,6 +62,7 @@ def study_figures(study: Study, rows: dict[str, Row]) -> Figures:
     return {
         "study": study.spec.name,
         "target": str(study.job().table().target),
+        "speedups": study.speedups,
         "teacher": rows["teacher"]["test"],
         "networks": networks,
         "gains": gains(study.speedups, {n: found["test"] for n, found in networks.items()}),

@@ -9,15 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import yaml
+
 from search.problem import Problem
-from service import spec as specs
 from service.job import Job
+from service.spec import JobSpec, Limits, from_data
 from service.store import RunFolder
 
-SPEEDUPS = (1.5, 2.5, 4.0)
-"""Budgets: the dense network's predicted latency, divided by these."""
-SLOWER: dict[str, tuple[float, ...]] = {"outcome-tiny-imagenet-20": (1.5, 2.5, 3.0)}
-"""Where the smallest network of the space is less than four times as fast as the dense one."""
 DENSE = "dense"
 METHODS: dict[str, tuple[str, ...]] = {
     "uniform": (),
@@ -32,22 +30,31 @@ METHODS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A spec and the folder of its study; `folder/job` is a run that was profiled."""
+    """A study and its folder; `folder/job` is a run that was profiled.
 
-    spec: specs.JobSpec
+    Attributes:
+        spec: the job that the study is about.
+        speedups: budgets: the dense network's predicted latency, divided by these.
+    """
+
+    spec: JobSpec
+    speedups: tuple[float, ...]
     folder: Path
 
     @classmethod
-    def of(cls, spec: Path, folder: Path, images: Path | None = None) -> Study:
-        """Reads a spec; `images` is the folder of its data set, where it needs one."""
-        found = specs.load(spec)
-        data = found.data.model_copy(update={"path": images})
-        return cls(found.model_copy(update={"data": data}), folder)
+    def of(cls, file: Path, folder: Path, images: Path | None = None) -> Study:
+        """Reads a file of `speedups` and `job`.
 
-    @property
-    def speedups(self) -> tuple[float, ...]:
-        """The budgets of this study."""
-        return SLOWER.get(self.spec.name, SPEEDUPS)
+        Args:
+            images: the folder of the job's data set, where it needs one.
+
+        Raises:
+            SpecError: the job is wrong.
+        """
+        given = yaml.safe_load(file.read_text(encoding="utf-8"))
+        spec = from_data(given["job"], str(file))
+        data = spec.data.model_copy(update={"path": images})
+        return cls(spec.model_copy(update={"data": data}), tuple(given["speedups"]), folder)
 
     def names(self) -> Iterator[tuple[str, str, float]]:
         """Name, method and budget of every network but the dense one."""
@@ -57,7 +64,7 @@ class Study:
 
     def job(self, speedup: float = 1.0) -> Job:
         """The profiled run under one budget."""
-        limits = specs.Limits(latency_ms=f"{100 / speedup}%")
+        limits = Limits(latency_ms=f"{100 / speedup}%")
         return Job(self.spec.model_copy(update={"limits": limits}), RunFolder(self.folder / "job"))
 
     def narrowed(self, speedup: float) -> Problem:

@@ -8,11 +8,9 @@ from typing import Any
 
 from jobs import views
 from jobs.database import Database
-from jobs.errors import SubmissionError
 from jobs.submission import Submission
-from jobs.submit import Asked, Refusal, Taken, submit_all
+from jobs.submit import Asked, Taken, submit_all
 from service.http.bodies import SubmitBody
-from service.spec import SpecError
 from service.submission import submission
 
 View = dict[str, Any]
@@ -51,12 +49,12 @@ def taking(database: Database) -> Callable[[Sequence[Submitting]], list[Answer |
 def _planned(body: SubmitBody) -> Submission | Exception:
     try:
         return submission(body.parsed(), body.until, body.priority)
-    except (SpecError, SubmissionError) as refusal:
-        return refusal
+    except Exception as error:  # whatever it is: nobody else sent it
+        return error
 
 
 def _answer(
-    taken: Taken | Refusal | Submission | Exception, shown: dict[str, views.JobView]
+    taken: Taken | Submission | Exception, shown: dict[str, views.JobView]
 ) -> Answer | Exception:
     if isinstance(taken, Exception):
         return taken
