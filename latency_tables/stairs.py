@@ -97,7 +97,7 @@ def stairs(
     hi: npt.ArrayLike,
     rounds: Sequence[Sequence[float]] | None = None,
 ) -> Staircase:
-    """Finds the plateaus of a sweep by change points (PELT, Killick et al. 2012).
+    """Finds the plateaus of a sweep by change points (optimal partitioning, Jackson et al. 2005).
 
     Args:
         widths: ascending widths, [n].

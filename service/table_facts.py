@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from latency_tables.roofline import roofline
+from latency_tables.stairs import stairs_of
 from latency_tables.sweeps import Sweep, sweep, sweeps
 from latency_tables.table import LatencyTable, Measurement, TableError
 from service.plain import plain
@@ -29,9 +30,6 @@ def curves(table: LatencyTable) -> list[dict[str, Any]]:
 
 def stairs(table: LatencyTable) -> list[dict[str, Any]]:
     """The same with their right edges; seconds for a table of ten thousand rows."""
-    # Statistics take 70 MB of memory, which a server that only lists has no need of.
-    from latency_tables.stairs import stairs_of
-
     return [
         {**short, "right_edges": list(stairs_of(found).right_edges)}
         for short, found in zip(curves(table), sweeps(table), strict=True)
@@ -44,8 +42,6 @@ def curve(table: LatencyTable, block: str, gene: str) -> dict[str, Any]:
     Raises:
         MissingShapeError: no sweep of this block and gene; names those there are.
     """
-    from latency_tables.stairs import stairs_of
-
     found = sweep(table, block, gene)
     steps = stairs_of(found)
     return {

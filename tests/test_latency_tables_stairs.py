@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pytest
+import ruptures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from latency_tables_synthetic import SPEC, TARGET, measurement, table, true_cost
 
 from latency_tables.stairs import Staircase, staircase, stairs, stairs_of
+from latency_tables.steps import partition
 from latency_tables.sweeps import Floats, sweep, sweeps
 from latency_tables.table import LatencyTable, Measurement, MissingShapeError
 from supernet.shapes import parse_shape
@@ -262,3 +264,22 @@ def test_no_sweep_says_what_is_there() -> None:
         staircase(swept(), "block:9x9/1,identity", "w")
     with pytest.raises(MissingShapeError):
         staircase(replace(table(points=1), rows={}), GEOMETRY, "w")
+
+
+@given(
+    y=st.lists(st.floats(0.01, 10), min_size=2, max_size=60),
+    penalty=st.floats(1e-4, 10),
+)
+@settings(max_examples=100, deadline=None)
+def test_cuts_cost_what_those_of_ruptures_cost(y: list[float], penalty: float) -> None:
+    values = np.array(y)
+
+    def cost(cuts: list[int]) -> float:
+        parts = np.split(values, cuts)
+        return sum(float(((p - p.mean()) ** 2).sum()) for p in parts) + penalty * len(cuts)
+
+    rival = ruptures.Pelt(model="l2", min_size=1, jump=1).fit(values[:, None])
+    theirs = [int(i) for i in rival.predict(pen=penalty)[:-1]]
+    found = partition(values, penalty)
+    assert found == sorted(set(found))
+    assert cost(found) == pytest.approx(cost(theirs), rel=1e-9, abs=1e-9)

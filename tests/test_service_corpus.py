@@ -140,8 +140,6 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClient, 
     with TestClient(
         app, base_url="http://localhost", headers=headers, raise_server_exceptions=False
     ) as client:
-        # The first curve loads scipy.
-        client.get("/api/v1/tables/resnet50-224-ort-fp32-1t-epyc/curve?block=x&gene=w")
         yield client, client.post("/api/v1/jobs", json={"spec": mini()}).json()["id"]
     instance.database.close()
 

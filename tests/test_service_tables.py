@@ -109,8 +109,6 @@ def test_snap_gives_more_channels_and_is_never_predicted_slower(
 @pytest.mark.parametrize("suffix", [".png", ".html"])
 def test_plots(built: Path, what: str, suffix: str, tmp_path: Path) -> None:
     out = tmp_path / f"plot{suffix}"
-    if what == "stairs":
-        pytest.importorskip("ruptures")
     done = call("table", "plot", str(built), "--what", what, "--out", str(out))
     if what == "stairs" and done.returncode == 2:
         assert "nothing to plot" in done.stderr  # too few points for a sweep
