@@ -6,7 +6,7 @@ input moves with the output, as `cout`. Knows nothing of plateaus; `latency_tabl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,7 +118,7 @@ def sweeps(table: LatencyTable, geometry: str | None = None) -> Iterator[Sweep]:
 
 
 def _lines(
-    rows: dict[Shape, Measurement], moving: tuple[int, ...]
+    rows: Mapping[Shape, Measurement], moving: tuple[int, ...]
 ) -> dict[tuple[int, ...], dict[int, Shape]]:
     """Shapes by their fixed widths, then by the moving one; where those differ they fall out.
 

@@ -226,8 +226,12 @@ class LatencyTable:
             f"nearest: {hint}"
         )
 
-    def by_geometry(self) -> dict[str, dict[Shape, Measurement]]:
+    def by_geometry(self) -> Mapping[str, Mapping[Shape, Measurement]]:
         """Rows grouped by geometry, both in sorted order."""
+        return self._groups
+
+    @cached_property
+    def _groups(self) -> dict[str, dict[Shape, Measurement]]:
         groups: dict[str, dict[Shape, Measurement]] = {}
         for shape in sorted(self.rows, key=lambda s: (s.geometry, s.widths)):
             groups.setdefault(shape.geometry, {})[shape] = self.rows[shape]

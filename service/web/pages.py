@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Annotated
 
 import jinja2
-from fastapi import APIRouter, Header
+from fastapi import APIRouter
 from fastapi import Path as InPath
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response
 
 from jobs.errors import UnknownError
 from service.version import VERSION
@@ -41,6 +41,12 @@ def mark() -> str:
     for name, path in assets().items():
         digest.update(f"{name} {path.stat().st_size} {path.stat().st_mtime_ns}".encode())
     return digest.hexdigest()[:12]
+
+
+@cache
+def _content(name: str) -> bytes:
+    """Read once: Plotly's five megabytes, block by block, would keep a browser waiting."""
+    return assets()[name].read_bytes()
 
 
 @cache
@@ -108,15 +114,13 @@ def table(table: Id) -> HTMLResponse:
 
 
 @router.get("/static/{mark}/{name}")
-def static(
-    mark: Id, name: Id, known: Annotated[str | None, Header(alias="If-None-Match")] = None
-) -> Response:
+def static(mark: Id, name: Id) -> Response:
     """A module, the stylesheet, or Plotly."""
     if name not in assets():
         raise UnknownError(f"nothing is served under the name {name!r:.60}")
-    path = assets()[name]
-    return FileResponse(
-        path,
-        media_type=_TYPES.get(path.suffix, "application/octet-stream"),
+    media_type = _TYPES.get(assets()[name].suffix, "application/octet-stream")
+    return Response(
+        _content(name),
+        media_type=media_type,
         headers={"cache-control": "private, max-age=31536000, immutable"},
     )

@@ -19,7 +19,6 @@ guarded(async () => {
   }));
   const shown = { [one.finalist ?? one.id]: one.config };
   if (found.others.dense) shown.dense = found.others.dense.config;
-  draw("widths", () => ({ data: widthTraces(shown, detail.spec.network.depths), layout: { yaxis: { title: { text: "channels" } }, xaxis: { tickangle: -60, tickfont: { size: 10 } } } }), `Widths of every layer of ${Object.keys(shown).join(" and ")}`);
   const text = JSON.stringify(one.config, null, 2);
   byId("config").textContent = text;
   byId("save").addEventListener("click", () => {
@@ -34,4 +33,5 @@ guarded(async () => {
     const job = await send("POST", `/jobs/${id}/train`, { candidates: [one.id] }, { "Idempotency-Key": key });
     fill(byId("trained"), "Started: ", h("a", { href: `/jobs/${job.id}` }, job.name));
   }));
+  await draw("widths", () => ({ data: widthTraces(shown, detail.spec.network.depths), layout: { yaxis: { title: { text: "channels" } }, xaxis: { tickangle: -60, tickfont: { size: 10 } } } }), `Widths of every layer of ${Object.keys(shown).join(" and ")}`);
 });

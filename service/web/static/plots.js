@@ -2,6 +2,14 @@
 import { byId } from "./dom.js";
 
 const drawn = new Map();
+// The page asks for its data while the browser still reads Plotly, which takes it a second.
+const plotly = new Promise((resolve, reject) => {
+  const script = byId("plotly");
+  if (window.Plotly || !script) resolve();
+  script?.addEventListener("load", resolve);
+  script?.addEventListener("error", () => reject(new Error("charts cannot be drawn: Plotly was not loaded")));
+});
+plotly.catch(() => {});
 
 function colours() {
   const style = getComputedStyle(document.documentElement);
@@ -14,8 +22,14 @@ export function palette() {
   return [c.accent, c.bad, c.good, c.warn, c.soft];
 }
 
-export function draw(id, make, label) {
+export async function draw(id, make, label) {
   drawn.set(id, [make, label]);
+  await plotly;
+  paint(id);
+}
+
+function paint(id) {
+  const [make, label] = drawn.get(id);
   const place = byId(id);
   const c = colours();
   const { data, layout } = make(c);
@@ -32,7 +46,7 @@ export function draw(id, make, label) {
 }
 
 window.addEventListener("themechange", () => {
-  for (const [id, [make, label]] of drawn) draw(id, make, label);
+  if (window.Plotly) for (const id of drawn.keys()) paint(id);
 });
 
 // Widths of every layer, one line per config; removed blocks are gaps at 0.

@@ -28,13 +28,13 @@ function link(candidate) {
   return h("a", { href: `/jobs/${id}/candidates/${candidate.id}` }, candidate.finalist ?? candidate.id);
 }
 
-function front(metric, under, top) {
+async function front(metric, under, top) {
   const others = found.candidates;
   const edge = others.filter((c) => c.front).sort((a, b) => a.figures[metric] - b.figures[metric]);
   const made = others.filter((c) => c.finalist);
   const points = (list, more) => ({ x: list.map((c) => c.figures[metric]), y: list.map((c) => c.figures.estimate), text: list.map((c) => c.finalist ?? c.id), customdata: list.map((c) => c.id), hovertemplate: "%{text}<br>%{x:.5g}<br>estimate %{y:.4f}<extra></extra>", ...more });
   const limit = found.budget[metric];
-  draw("front", (c) => ({
+  await draw("front", (c) => ({
     data: [
       points(others, { name: "scored", mode: "markers", marker: { size: 6, opacity: 0.45, color: c.soft } }),
       points(edge, { name: "front (in latency)", mode: "lines+markers", line: { shape: "hv", color: c.accent } }),
@@ -46,14 +46,15 @@ function front(metric, under, top) {
       shapes: [under, limit].filter(Boolean).map((x, n) => ({ type: "line", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, line: { dash: n ? "dash" : "dot", color: c.warn } })),
     },
   }), `${objective} against ${title(metric)} of ${others.length} scored configs; ${edge.length} on the front`);
-  byId("front").on?.("plotly_click", (event) => location.assign(`/jobs/${id}/candidates/${event.points[0].customdata}`));
+  byId("front").removeAllListeners("plotly_click");
+  byId("front").on("plotly_click", (event) => location.assign(`/jobs/${id}/candidates/${event.points[0].customdata}`));
 }
 
-function parallel(list) {
+async function parallel(list) {
   const names = [...found.metrics, "estimate"];
   const named = (name) => (name === "estimate" ? objective : title(name));
   const range = (name) => found.candidates.map((c) => c.figures[name]);
-  draw("parallel", (c) => ({
+  await draw("parallel", (c) => ({
     data: list.map((candidate) => ({
       x: names.map(named), y: names.map((name) => { const all = range(name); const low = Math.min(...all); return (candidate.figures[name] - low) / ((Math.max(...all) - low) || 1); }),
       mode: "lines", name: candidate.finalist ?? candidate.id, showlegend: false, opacity: candidate.front || candidate.finalist ? 0.95 : 0.35,
@@ -76,7 +77,7 @@ function listing() {
     ...names.map((name) => h("td", { class: "number" }, number(candidate.figures[name]))))));
 }
 
-function show() {
+async function show() {
   inAddress();
   const metric = form.elements.metric.value;
   const under = Number(form.elements.under.value) || null;
@@ -85,13 +86,12 @@ function show() {
   const top = best(metric, under);
   const ranked = [...found.candidates].sort((a, b) => b.figures.estimate - a.figures.estimate).slice(0, Number(form.elements.top.value));
   fill(byId("best"), ...(top ? ["Best", under ? ` with at most ${number(under)} ${unit(metric)}` : "", ": ", link(top), `, ${objective.toLowerCase()} ${number(top.figures.estimate, 4)} at ${number(top.figures[metric])} ${unit(metric)}`] : [`No candidate has at most ${number(under)} ${unit(metric)}.`]));
-  front(metric, under, top);
-  parallel(ranked);
   const shown = {};
   if (found.others.dense) shown.dense = found.others.dense.config;
   for (const candidate of found.candidates.filter((c) => c.finalist).slice(0, 3)) shown[candidate.finalist] = candidate.config;
   if (top) shown[`best (${top.id})`] = top.config;
-  draw("widths", () => ({ data: widthTraces(shown, depths), layout: { yaxis: { title: { text: "channels" } }, xaxis: { tickangle: -60, tickfont: { size: 10 } } } }), `Widths of every layer of ${Object.keys(shown).join(", ")}`);
+  const profile = draw("widths", () => ({ data: widthTraces(shown, depths), layout: { yaxis: { title: { text: "channels" } }, xaxis: { tickangle: -60, tickfont: { size: 10 } } } }), `Widths of every layer of ${Object.keys(shown).join(", ")}`);
+  await Promise.all([front(metric, under, top), parallel(ranked), profile]);
 }
 
 byId("train").addEventListener("click", () => guarded(async () => {
@@ -114,8 +114,8 @@ guarded(async () => {
   form.elements.under.value = query.get("under") ?? "";
   form.elements.top.max = found.candidates.length;
   form.elements.top.value = query.get("top") ?? Math.min(50, found.candidates.length);
-  form.addEventListener("input", () => show());
+  form.addEventListener("input", () => guarded(show));
   form.addEventListener("submit", (event) => event.preventDefault());
   listing();
-  show();
+  await show();
 });

@@ -29,7 +29,7 @@ async function curve() {
   const path = (which) => `/tables/${which}/curve?block=${encodeURIComponent(wanted.block)}&gene=${wanted.gene}`;
   const first = await call(path(id));
   const second = other() ? await call(path(other())).catch(() => null) : null;
-  draw("curve", (c) => ({
+  await draw("curve", (c) => ({
     data: [...curveTraces(first, "this", palette()[0], c), ...(second ? curveTraces(second, "other", palette()[2], c) : [])],
     layout: { title: { text: first.stamp, font: { size: 12 } }, xaxis: { title: { text: `${wanted.gene} (channels), ${wanted.label}` } }, yaxis: { title: { text: "ms" }, rangemode: "tozero" } },
   }), `Latency of ${wanted.block} by ${wanted.gene}; right edges at ${first.right_edges.join(", ") || "none found"}`);
@@ -42,7 +42,7 @@ async function heat() {
   const { rows } = await call(`/tables/${id}/rows?block=${encodeURIComponent(chosen().block)}&limit=20000`);
   const axes = rows[0].axes;
   const [x, y] = [axes.indexOf("w1"), axes.indexOf("cout")].map((at, n) => (at < 0 ? n : at));
-  draw("heat", () => ({
+  await draw("heat", () => ({
     data: [{ x: rows.map((r) => r.widths[x]), y: rows.map((r) => r.widths[y]), mode: "markers", type: "scatter", marker: { size: 11, symbol: "square", color: rows.map((r) => r.ms), colorscale: "Viridis", showscale: true, colorbar: { title: { text: "ms" } } }, text: rows.map((r) => `${r.widths.join(" ")}: ${number(r.ms)} ms`), hovertemplate: "%{text}<extra></extra>" }],
     layout: { xaxis: { title: { text: `${axes[x]} (channels)` } }, yaxis: { title: { text: `${axes[y]} (channels)` } } },
   }), `Latency of ${rows.length} measured shapes of ${chosen().block} by ${axes[x]} and ${axes[y]}`);
@@ -54,7 +54,7 @@ async function roof() {
   byId("roofnote").textContent = `Peak ${number(found.gmacs)} GMAC/s, bandwidth ${number(found.gbytes)} GB/s.`;
   const x = found.points.map((p) => p.intensity);
   const ends = [Math.min(...x) / 1.5, found.gmacs / found.gbytes, Math.max(...x) * 1.5];
-  draw("roof", (c) => ({
+  await draw("roof", (c) => ({
     data: [
       { x, y: found.points.map((p) => p.gmacs), mode: "markers", name: "measured shapes", marker: { size: 5, opacity: 0.5, color: c.accent }, text: found.points.map((p) => `${p.block} ${p.widths.join(" ")}: ${Math.round(100 * p.share)} % of the roof`), hovertemplate: "%{text}<extra></extra>" },
       { x: ends, y: ends.map((i) => Math.min(found.gmacs, i * found.gbytes)), mode: "lines", name: "roof", line: { color: c.bad } },
@@ -68,7 +68,7 @@ async function held() {
   if (!found) { byId("held").replaceChildren("No networks were measured with this table."); return; }
   const groups = Map.groupBy ? Map.groupBy(found.networks, (n) => n.role) : new Map([["networks", found.networks]]);
   const most = Math.max(...found.networks.map((n) => n.measured)) * 1.05;
-  draw("held", (c) => ({
+  await draw("held", (c) => ({
     data: [...[...groups].map(([role, list], n) => ({ x: list.map((e) => e.measured), y: list.map((e) => e.predicted), mode: "markers", name: role, marker: { size: 7, opacity: 0.7, color: palette()[n] }, hovertemplate: "measured %{x:.5g} ms<br>predicted %{y:.5g} ms<extra></extra>" })),
       { x: [0, most], y: [0, most], mode: "lines", name: "equal", line: { color: c.soft, dash: "dot" } }],
     layout: { xaxis: { title: { text: "measured, ms" } }, yaxis: { title: { text: "predicted, ms" } } },
@@ -104,7 +104,7 @@ function show() {
   query.set("gene", wanted.gene);
   if (other()) query.set("with", other()); else query.delete("with");
   history.replaceState(null, "", `?${query}`);
-  guarded(async () => {
+  return guarded(async () => {
     await curve();
     if (byId("d-heat").open) await heat();
     if (byId("d-diff").open) await diff();
@@ -126,8 +126,8 @@ guarded(async () => {
   if (!table.curves.length) throw new Error("this table holds no curve: along no axis are there enough points; its rows are below");
   // The curve first: listing all tables takes a server that just started a second.
   const overlaid = query.get("with");
-  show();
   form.addEventListener("input", show);
+  await show();
   const tables = await call("/tables");
   form.elements.with.append(...tables.filter((t) => t.id !== id).map((t) => h("option", { value: t.id }, `${t.name} (${t.details.precision}, batch ${t.details.batch})`)));
   if (overlaid) {
