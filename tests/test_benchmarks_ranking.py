@@ -13,7 +13,17 @@ from PIL import Image
 
 from benchmarks.ranking.__main__ import done, pieces
 from benchmarks.ranking.images import pack, read
-from benchmarks.ranking.protocol import NETWORK, SPACE, TARGET, WITHIN, configs, costs, load, make
+from benchmarks.ranking.protocol import (
+    NETWORK,
+    SPACE,
+    SUPERNETS,
+    TARGET,
+    WITHIN,
+    configs,
+    costs,
+    load,
+    make,
+)
 from benchmarks.ranking.report import study
 from benchmarks.ranking.stats import bootstrap, difference, precision, regret, rho, tau
 
@@ -25,13 +35,13 @@ def test_the_protocol_is_the_one_that_was_frozen() -> None:
     frozen = load()
     assert json.loads(json.dumps(make())) == frozen
     wanted = configs(frozen)
-    assert len(wanted) == 25
+    assert len(wanted) == 55
     for name, config in wanted.items():
         SPACE.check(config)
-        if name.startswith("band"):
+        if not name.startswith("wide"):
             assert abs(costs(config)["macs"] / frozen["band_macs"] - 1) <= WITHIN + 1e-9
     assert frozen["band_macs"] == TARGET * costs(NETWORK.dense())["macs"]
-    assert len(set(wanted.values())) == 25
+    assert len(set(wanted.values())) == 55
 
 
 def values(found: object) -> object:
@@ -104,7 +114,7 @@ def test_a_killed_study_goes_on_behind_its_last_whole_row(tmp_path: Path) -> Non
     row = {"kind": "net", "name": "wide-0", "seed": 0, "test": 0.5, "seconds": 1.0}
     rows.write_text(json.dumps(row) + '\n{"kind": "net", "na')
     known = done(rows)
-    todo = [key for key in pieces(load(), 1, 0) if key not in known]
+    todo = [key for key in pieces(load(), list(SUPERNETS), [0], 0) if key not in known]
     assert ("net", "wide-0", 0) not in todo
     assert todo[:3] == [("supernet", name, 0) for name in ("sandwich", "single", "pruningnet")]
-    assert len(todo) == 3 + 3 * 25 - 1
+    assert len(todo) == 3 + 3 * 55 - 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,17 +18,19 @@ from typing import Any
 
 from benchmarks.ranking import work
 from benchmarks.ranking.images import pack
-from benchmarks.ranking.protocol import configs, load
+from benchmarks.ranking.protocol import SUPERNETS, configs, load
 from supernet.config import ChannelConfig
 
 Key = tuple[str, str, int]
 """Kind of work, name, seed."""
 
 
-def pieces(protocol: dict[str, Any], supernet_seeds: int, nets: int) -> Iterator[Key]:
+def pieces(
+    protocol: dict[str, Any], supernets: Sequence[str], supernet_seeds: Sequence[int], nets: int
+) -> Iterator[Key]:
     """What there is to do, the most wanted first."""
-    for seed in range(supernet_seeds):
-        for name in protocol["supernets"]:
+    for seed in supernet_seeds:
+        for name in supernets:
             yield "supernet", name, seed
     for seed in protocol["seeds"]:
         for name in list(configs(protocol))[: nets or None]:
@@ -51,7 +53,11 @@ def run(given: argparse.Namespace, protocol: dict[str, Any]) -> None:
     """Works until all is done or the time is over."""
     rows, deadline = given.folder / "rows.jsonl", time.monotonic() + given.minutes * 60
     known = done(rows)
-    todo = [k for k in pieces(protocol, given.supernet_seeds, given.nets) if k not in known]
+    todo = [
+        k
+        for k in pieces(protocol, given.supernets, given.supernet_seeds, given.nets)
+        if k not in known
+    ]
     wanted = configs(protocol)
     running: dict[Future[dict[str, Any]], Key] = {}
     proposed: dict[str, ChannelConfig] = {}
@@ -102,7 +108,8 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--workers", type=int, default=14)
     parser.add_argument("--minutes", type=float, default=1e6)
-    parser.add_argument("--supernet-seeds", type=int, default=1)
+    parser.add_argument("--supernets", nargs="*", choices=list(SUPERNETS), default=list(SUPERNETS))
+    parser.add_argument("--supernet-seeds", nargs="*", type=int, default=[0, 1])
     parser.add_argument("--nets", type=int, default=0, help="Only so many configs.")
     parser.add_argument("--epochs", type=int, help="Instead of the protocol's: for trying out.")
     given = parser.parse_args()

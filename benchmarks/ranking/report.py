@@ -17,6 +17,12 @@ from benchmarks.ranking.protocol import configs, costs, load
 from benchmarks.ranking.stats import FIGURES, RESAMPLES, Floats, bootstrap, difference, tau
 from benchmarks.search.spaces import RESULTS, write
 
+GROUPS = {
+    "wide": ("wide",),
+    "band": ("band",),
+    "band and more": ("band", "more"),
+    "all": ("wide", "band", "more"),
+}
 Rows = dict[tuple[str, str, int], dict[str, Any]]
 
 
@@ -37,7 +43,8 @@ def predictors(rows: Rows, names: list[str]) -> dict[str, Floats]:
         for metric in ("macs", "params")
     }
     for (kind, name, seed), row in sorted(rows.items()):
-        if kind == "supernet":
+        # A supernet of the first round knows nothing of the configs that came later.
+        if kind == "supernet" and set(names) <= row["estimates"].keys():
             for key in ("estimates", "without_recalibration"):
                 label = f"{name}-{seed}" + ("" if key == "estimates" else ", no recalibration")
                 found[label] = np.array([row[key][n] for n in names])
@@ -58,8 +65,8 @@ def study(rows: Rows, resamples: int = RESAMPLES) -> dict[str, Any]:
     """All figures, wide and in band."""
     truth = truths(rows)
     result: dict[str, Any] = {"nets": sum(map(len, truth.values())), "groups": {}}
-    for group in ("all", "wide", "band"):
-        names = [name for name in truth if group == "all" or name.startswith(group)]
+    for group, members in GROUPS.items():
+        names = [name for name in truth if name.split("-")[0] in members]
         values = np.array([np.mean(truth[name]) for name in names])
         known = predictors(rows, names)
         result["groups"][group] = {
