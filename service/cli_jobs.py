@@ -164,6 +164,11 @@ def candidates(
     ] = None,
     metric: Annotated[str, typer.Option(help="What --under limits.")] = "latency_ms",
     all_: Annotated[bool, typer.Option("--all", help="Not only the front and finalists.")] = False,
+    export: Annotated[
+        str | None,
+        typer.Option(metavar="CANDIDATE", help="Save its untrained network, to time it elsewhere."),
+    ] = None,
+    target: Annotated[Path | None, typer.Option("--out", help="Where to save it.")] = None,
     server: Server = None,
     json_: Json = False,
 ) -> None:
@@ -171,6 +176,11 @@ def candidates(
     from service.jobs_view import figures
 
     with connect(server) as client:
+        if export is not None:
+            file = target or Path(f"{job}-{export}-untrained.onnx")
+            client.export(job, export, file)
+            typer.echo(json.dumps({"file": str(file)}) if json_ else f"saved {file}")
+            return
         if under is not None:
             found = [client.best(job, under, metric)]
             whole: Any = asdict(found[0])

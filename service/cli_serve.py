@@ -47,6 +47,10 @@ def serve(
     keep_runs: Annotated[
         float, typer.Option(min=0, help="Days that working folders of ended jobs are kept.")
     ] = 7.0,
+    studies: Annotated[
+        str | None,
+        typer.Option(help="Storage (URL or journal file) that optuna-dashboard shows, read-only."),
+    ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Serve the page and the API, and run jobs on this machine."""
@@ -73,6 +77,7 @@ def serve(
             user=user or getpass.getuser(),
             cpu_slots=cpu_slots,
             work=work,
+            studies=studies,
             retention=Retention(logs=keep_logs, runs=keep_runs),
         ),
         say,

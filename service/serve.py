@@ -43,6 +43,7 @@ class Serving:
             the store has one already.
         cpu_slots: stages that may share the CPU; None: by the cores.
         work: whether this machine runs stages too.
+        studies: what optuna-dashboard is to show; see `service.http.dashboard`.
         retention: how long what ended jobs leave behind is kept.
     """
 
@@ -56,6 +57,7 @@ class Serving:
     user: str = field(default_factory=getpass.getuser)
     cpu_slots: int | None = None
     work: bool = True
+    studies: str | None = None
     retention: Retention = field(default_factory=Retention)
 
     def settings(self) -> ServerSettings:
@@ -75,7 +77,9 @@ class Serving:
                 )
             hosts.add(parts.hostname)
             secure = parts.scheme == "https"
-        return ServerSettings(hosts=tuple(sorted(hosts - {""})), secure=secure)
+        return ServerSettings(
+            hosts=tuple(sorted(hosts - {""})), secure=secure, studies=self.studies
+        )
 
 
 def serve(serving: Serving, say: Callable[[str], None]) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from service_server import MINI, Server, instance_in, modelled, served, workers_find_us
 from typer.testing import CliRunner
@@ -17,6 +21,9 @@ from service.cli import app
 from service.client.client import Client
 from service.client.errors import ClientError, InvalidError, NotFoundError, StateConflictError
 from service.client.where import find
+from service.spec import load
+from supernet.arithmetic import count
+from supernet.config import ChannelConfig
 
 SHIPPED = "resnet50-224-ort-fp32-1t-epyc"
 
@@ -50,6 +57,35 @@ def cli(finished: tuple[Server, str], monkeypatch: pytest.MonkeyPatch) -> Any:
         return done.stdout
 
     return run
+
+
+def test_a_candidate_is_exported_before_any_training(
+    finished: tuple[Server, str], cli: Any, tmp_path: Path
+) -> None:
+    """Of its widths, in the job's batch size, and running; its weights are random, as it says."""
+    server, job = finished
+    file = tmp_path / "net.onnx"
+    assert "saved" in cli("candidates", job, "--export", "found-1", "--out", str(file))
+    with server.client() as client:
+        config = ChannelConfig.from_json(client.candidate(job, "found-1").config)
+        client.export(job, "found-1", tmp_path / "fp32.onnx", "fp32")
+        with pytest.raises(NotFoundError):
+            client.export(job, "c99999", tmp_path / "none.onnx")
+        with pytest.raises(InvalidError, match="precision"):
+            client.export(job, "found-1", tmp_path / "none.onnx", "fp4")
+    assert not (tmp_path / "none.onnx").exists()
+    assert any(node.op_type == "QuantizeLinear" for node in onnx.load(file).graph.node)
+    model = onnx.load(tmp_path / "fp32.onnx")
+    assert "not to classify" in model.doc_string
+    session = onnxruntime.InferenceSession(tmp_path / "fp32.onnx")
+    [images] = session.get_inputs()
+    out = session.run(None, {images.name: np.zeros(images.shape, dtype=np.float32)})[0]
+    network = load(MINI).network
+    assert images.shape[0] == 128
+    assert out.shape == (128, network.classes)
+    weights = sum(math.prod(tensor.dims) for tensor in model.graph.initializer)
+    # Batch norm's two values a channel are one bias here.
+    assert weights == pytest.approx(count(network, config)[1], rel=0.05)
 
 
 def test_every_call_of_the_api_is_a_method_of_the_client(finished: tuple[Server, str]) -> None:

@@ -253,6 +253,9 @@ def test_from_the_preset_to_training_and_download(watched: Watched, tmp_path: Pa
     drawn(page, "front")
     page.locator("#candidates a").first.click()
     expect(page.locator("#figures")).to_contain_text("Predicted latency")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Export ONNX, untrained").click()
+    assert Path(download.value.path()).stat().st_size > 1000
     page.get_by_role("button", name="Train this").click()
     page.locator("#trained a").click()
     expect(page.locator("#stages")).to_contain_text("taken over from", timeout=30_000)

@@ -76,11 +76,11 @@ class Transport:
         self._raise(answer)
         return answer
 
-    def save(self, path: str, target: Path) -> None:
+    def save(self, path: str, target: Path, params: dict[str, str] | None = None) -> None:
         """Writes an answer to a file, which is there whole, or not at all."""
         temporary = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
         try:
-            with self._http.stream("GET", path) as answer:
+            with self._http.stream("GET", path, params=params) as answer:
                 if answer.status_code >= 400:
                     answer.read()
                 self._raise(answer)

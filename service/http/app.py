@@ -56,6 +56,11 @@ def create_app(instance: Instance, settings: ServerSettings | None = None) -> Fa
     for module in sorted(pkgutil.iter_modules(routes.__path__), key=lambda found: found.name):
         app.include_router(importlib.import_module(f"{routes.__name__}.{module.name}").router)
     app.include_router(pages.router)
+    if settings.studies is not None:
+        # Optional, and it brings Optuna into the server.
+        from service.http.dashboard import dashboard
+
+        app.routes.extend(dashboard(settings.studies))
     errors.install(app)
     # The last one added is the outermost.
     app.add_middleware(Measured, metrics=metrics)

@@ -20,6 +20,7 @@ class ServerSettings:
         session_s: seconds that a browser stays signed in.
         most_streams: event and log streams at a time.
         poll_s: seconds between two looks at the store for a stream.
+        studies: storage that optuna-dashboard shows; None: it is not part of the page.
         threads: requests that are worked on at a time; more would only wait for each other in the
             interpreter and the database, each a little of everybody's time.
     """
@@ -32,6 +33,7 @@ class ServerSettings:
     most_streams: int = 200
     poll_s: float = 0.5
     threads: int = 8
+    studies: str | None = None
 
 
 def host_of(netloc: str) -> str:

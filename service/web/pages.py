@@ -7,13 +7,14 @@ from elsewhere. Only files that were there at the start are served, by name.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
 import jinja2
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 from fastapi import Path as InPath
 from starlette.responses import HTMLResponse, Response
 
@@ -61,56 +62,64 @@ def render(template: str, **values: object) -> str:
     return page.render(mark=mark(), version=VERSION, **values)
 
 
-def _page(name: str, title: str) -> HTMLResponse:
-    return HTMLResponse(render(name, name=name, title=title))
+Page = Callable[[str, str], HTMLResponse]
+
+
+# Async, or each would cost a turn in the thread pool.
+async def _shell(request: Request) -> Page:
+    studies = request.app.state.context.settings.studies is not None
+    return lambda name, title: HTMLResponse(render(name, name=name, title=title, studies=studies))
+
+
+Shell = Annotated[Page, Depends(_shell)]
 
 
 @router.get("/")
-def jobs() -> HTMLResponse:
+def jobs(page: Shell) -> HTMLResponse:
     """The list of jobs."""
-    return _page("jobs", "Jobs")
+    return page("jobs", "Jobs")
 
 
 @router.get("/new")
-def new() -> HTMLResponse:
+def new(page: Shell) -> HTMLResponse:
     """A new job from a preset."""
-    return _page("new", "New job")
+    return page("new", "New job")
 
 
 @router.get("/compare")
-def compare() -> HTMLResponse:
+def compare(page: Shell) -> HTMLResponse:
     """Jobs side by side."""
-    return _page("compare", "Compare jobs")
+    return page("compare", "Compare jobs")
 
 
 @router.get("/jobs/{job}")
-def job(job: Id) -> HTMLResponse:
+def job(job: Id, page: Shell) -> HTMLResponse:
     """One job."""
-    return _page("job", "Job")
+    return page("job", "Job")
 
 
 @router.get("/jobs/{job}/search")
-def search(job: Id) -> HTMLResponse:
+def search(job: Id, page: Shell) -> HTMLResponse:
     """What a job's search found."""
-    return _page("search", "Search")
+    return page("search", "Search")
 
 
 @router.get("/jobs/{job}/candidates/{candidate}")
-def candidate(job: Id, candidate: Id) -> HTMLResponse:
+def candidate(job: Id, candidate: Id, page: Shell) -> HTMLResponse:
     """One candidate."""
-    return _page("candidate", "Candidate")
+    return page("candidate", "Candidate")
 
 
 @router.get("/tables")
-def tables() -> HTMLResponse:
+def tables(page: Shell) -> HTMLResponse:
     """All latency tables."""
-    return _page("tables", "Latency tables")
+    return page("tables", "Latency tables")
 
 
 @router.get("/tables/{table}")
-def table(table: Id) -> HTMLResponse:
+def table(table: Id, page: Shell) -> HTMLResponse:
     """One latency table."""
-    return _page("table", "Latency table")
+    return page("table", "Latency table")
 
 
 @router.get("/static/{mark}/{name}")

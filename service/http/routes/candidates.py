@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 
@@ -13,10 +13,12 @@ from service import candidates
 from service.compare import compare
 from service.http.bodies import Key, TrainBody
 from service.http.context import Asking, Server
+from service.http.ranges import plain
 from service.http.routes.jobs import JobId
 from service.training_jobs import train
 
 router = APIRouter(prefix="/api/v1", tags=["candidates"])
+CandidateId = Annotated[str, Path(max_length=100)]
 
 
 @router.get("/jobs/{job}/candidates")
@@ -37,11 +39,29 @@ def best(
 
 
 @router.get("/jobs/{job}/candidates/{candidate}")
-def one(
-    job: JobId, candidate: Annotated[str, Path(max_length=100)], server: Server
-) -> dict[str, Any]:
+def one(job: JobId, candidate: CandidateId, server: Server) -> dict[str, Any]:
     """One candidate, by its id or its name among the finalists."""
     return asdict(candidates.one(server.instance, job, candidate))
+
+
+@router.get("/jobs/{job}/candidates/{candidate}/onnx", response_class=Response)
+def untrained(
+    job: JobId,
+    candidate: CandidateId,
+    server: Server,
+    precision: Literal["fp32", "fp16", "int8"] | None = None,
+) -> Response:
+    """A candidate's network with random weights, to time it elsewhere before any training."""
+    # ONNX takes memory that a server which only lists has no need of.
+    from service.exporting import untrained as made
+
+    name, data = made(server.instance, job, candidate, precision)
+    disposition = f'attachment; filename="{plain(name)}"'
+    return Response(
+        data,
+        media_type="application/octet-stream",
+        headers={"content-disposition": disposition},
+    )
 
 
 @router.post("/jobs/{job}/train", status_code=201)

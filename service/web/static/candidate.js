@@ -19,6 +19,8 @@ guarded(async () => {
   }));
   const shown = { [one.finalist ?? one.id]: one.config };
   if (found.others.dense) shown.dense = found.others.dense.config;
+  byId("export").href = `/api/v1/jobs/${id}/candidates/${one.id}/onnx`;
+  byId("export").title = "Random weights, to time the network elsewhere";
   const text = JSON.stringify(one.config, null, 2);
   byId("config").textContent = text;
   byId("save").addEventListener("click", () => {
