@@ -6,7 +6,6 @@ slot. A stage that does not fit yet keeps the devices it waits for from those be
 
 from __future__ import annotations
 
-import itertools
 import secrets
 from dataclasses import dataclass
 
@@ -16,8 +15,6 @@ from jobs import devices, events, lease, schema
 from jobs.clock import now
 from jobs.database import AnyRow, AnySelect, Database
 from jobs.devices import Host, Slot
-
-_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,30 +39,34 @@ def claim(database: Database, host: Host, lasts_s: float, start_s: float) -> Cla
         start_s: seconds until the first one.
     """
     with database.write(serial="claim") as tx:
-        taken, at_cap = devices.taken(tx, host.name), _at_cap(tx)
-        for start in itertools.count(0, _AT_ONCE):
-            rows = tx.execute(_ready(host, at_cap).offset(start)).all()
-            for row in rows:
-                if not host.cpu_free(taken):  # Every stage needs some of it.
-                    return None
-                if (chosen := host.fit(row.cpu, row.gpus, taken)) is None:
-                    taken |= host.reserve(row.cpu, row.gpus, taken)
-                elif (found := _grant(tx, row, host, chosen, (lasts_s, start_s))) is not None:
-                    return found
-            if len(rows) < _AT_ONCE:
+        taken, barred = devices.taken(tx, host.name), _barred(tx)
+        # The first that does not fit keeps what it waits for. That is the whole CPU, and nothing is
+        # left to decide, or all free GPUs, and what needs one is not looked at any more.
+        while host.cpu_free(taken):
+            row = tx.execute(_next(host, barred, taken)).first()
+            if row is None:
                 return None
+            if (chosen := host.fit(row.cpu, row.gpus, taken)) is not None:
+                return _grant(tx, row, host, chosen, (lasts_s, start_s))
+            taken |= host.reserve(row.cpu, row.gpus, taken)
     return None
 
 
-def _ready(host: Host, at_cap: list[int]) -> AnySelect:
-    """Queued jobs in order that their user and this host allow.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Barred:
+    """What must wait whatever is free: users at their cap, and keys of stages that run."""
 
-    Without those whose stage another job runs now or has finished: its result will be theirs.
+    users: list[int]
+    keys: list[str]
+
+
+def _next(host: Host, barred: _Barred, taken: set[Slot]) -> AnySelect:
+    """The first queued job that its user, its stage and this host's free GPUs allow.
+
+    Not one whose stage another job runs now or has finished: that result will be its own.
     """
     jobs, stages, results = schema.jobs, schema.stages, schema.results
-    twin = stages.alias("twin")
-    same = select(twin.c.number).where(twin.c.key == stages.c.key, twin.c.state == "running")
-    return (
+    query = (
         select(
             *jobs.c["number", "id"],
             stages.c.number.label("stage"),
@@ -74,11 +75,26 @@ def _ready(host: Host, at_cap: list[int]) -> AnySelect:
         .join(stages, (stages.c.job == jobs.c.number) & (stages.c.position == jobs.c.position))
         .outerjoin(results, results.c.key == stages.c.key)
         .where(jobs.c.state == "queued", jobs.c.wanted == "run", jobs.c.not_before <= now())
-        .where(~same.exists(), results.c.key.is_(None), stages.c.gpus <= len(host.gpus))
-        .where(jobs.c.user.not_in(at_cap))
+        .where(stages.c.key.not_in(barred.keys), results.c.key.is_(None))
+        .where(stages.c.gpus <= len(host.gpus), jobs.c.user.not_in(barred.users))
         .order_by(jobs.c.priority.desc(), jobs.c.number)
-        .limit(_AT_ONCE)
+        .limit(1)
     )
+    if not host.gpus_free(taken):
+        # Those for the whole CPU are looked at: one that does not fit keeps it.
+        query = query.where((stages.c.gpus == 0) | (stages.c.cpu == "all"))
+    return query
+
+
+def _barred(tx: Connection) -> _Barred:
+    """Of the whole database."""
+    stages, attempts, leases = schema.stages, schema.attempts, schema.leases
+    running = (
+        select(stages.c.key)
+        .join(attempts, attempts.c.stage == stages.c.number)
+        .join(leases, leases.c.attempt == attempts.c.number)
+    )
+    return _Barred(users=_at_cap(tx), keys=list(tx.execute(running).scalars()))
 
 
 def _at_cap(tx: Connection) -> list[int]:

@@ -42,6 +42,10 @@ class Host:
         """Whether a CPU slot is left beside those `taken`."""
         return any(slot not in taken for slot in self._cpu())
 
+    def gpus_free(self, taken: set[Slot]) -> bool:
+        """Whether a GPU is left beside those `taken`."""
+        return any(slot not in taken for slot in self._gpus())
+
     def fit(self, cpu: str, gpus: int, taken: set[Slot]) -> list[Slot] | None:
         """Slots for these needs beside those `taken`, or None."""
         cpus = [slot for slot in self._cpu() if slot not in taken]

@@ -89,9 +89,10 @@ jobs = Table(
     Column("finished_at", Float),
     Column("error", Text),
     UniqueConstraint("user", "submit_key"),
-    Index(None, "state", "priority", "number"),
     Index(None, "user", "state"),
 )
+# The order of the queue: a claim walks it, however many jobs wait.
+Index("ix_jobs_turn", jobs.c.state, jobs.c.priority.desc(), jobs.c.number)
 
 stages = Table(
     "stages",

@@ -11,7 +11,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from jobs_stores import new_url, submission
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from jobs import advance, assets, attempts, control, events, executors, leases, users, views
 from jobs.artifacts import Artifacts
@@ -222,6 +222,24 @@ def test_many_that_cannot_run_do_not_hide_one_that_can(store: Database) -> None:
     assert [take(store, host).gpus for _ in range(2)] == [(), ("GPU-a",)]
     assert take(store, host).job == last
     assert claim(store, host, 9, 9) is None
+
+
+def test_a_decision_asks_as_little_however_many_wait(store: Database) -> None:
+    """Jobs that wait for GPUs, for a user's cap and for a twin are not gone through one by one."""
+    users.ensure(store, "ann", most_running=1)
+    host = Host(name="wide", cpu_slots=9, gpus=("GPU-a", "GPU-b"))
+    submit(store, "bob", submission("first", gpus=1, priority=9))
+    submit(store, "bob", submission("pair", gpus=2, priority=2))
+    for number in range(150):
+        submit(store, "bob", submission(f"g{number}", gpus=1 + number % 2, priority=1))
+        submit(store, "ann", submission(f"a{number}", priority=1))
+    assert take(store, host).gpus == ("GPU-a",)
+    asked: list[str] = []
+    event.listen(store.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    # The second GPU is kept for the pair; the one of ann's runs, then none may.
+    assert take(store, host).gpus == ()
+    assert claim(store, host, 9, 9) is None
+    assert len(asked) < 40
 
 
 def test_a_late_holder_writes_nothing(store: Database, files: Artifacts, tmp_path: Path) -> None:
