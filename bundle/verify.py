@@ -92,6 +92,12 @@ def _outputs(bundle: Bundle) -> Iterator[Check]:
 
 def _accuracies(bundle: Bundle, given: tuple[str, Path | None] | None) -> Iterator[Check]:
     claimed_of = bundle.claims.accuracy
+    if not claimed_of:
+        # Else a bundle could pass by claiming nothing of what it is for.
+        yield Check(
+            "accuracy", "fail", note="a bundle must claim the accuracy of a file of its own"
+        )
+        return
     for precision in sorted({"fp32", "int8"} - set(claimed_of)):
         if bundle.file(FILES[precision]) is not None:
             note = f"nothing is claimed of {FILES[precision]}"

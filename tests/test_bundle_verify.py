@@ -73,6 +73,14 @@ def test_a_false_claim_fails(folder: Path, changes: dict[str, object], claim: st
     assert [name for name, check in found.items() if check.verdict == "fail"] == [claim]
 
 
+def test_a_bundle_that_claims_no_accuracy_proves_nothing(folder: Path) -> None:
+    edit(folder, accuracy={})
+    assert checks(folder)["accuracy"].verdict == "fail"
+    done = CliRunner().invoke(app, ["verify", str(folder), "--json"])
+    assert done.exit_code == 1
+    assert "must claim the accuracy" in done.stdout
+
+
 def test_weights_that_are_not_those_of_the_graph(folder: Path) -> None:
     state = load_file(folder / WEIGHTS)
     state["fc.bias"] += 1
