@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs_stores import opened, server, submission
+from jobs_stores import opened, submission
 from sqlalchemy import text
 
+from benchmarks.service.postgres import PostgresServer
 from jobs import attempts, views
 from jobs.artifacts import Artifacts
 from jobs.claim import claim
@@ -183,17 +184,20 @@ def test_a_server_that_is_not_there_and_no_password_in_words(tmp_path: Path) -> 
 
 
 def test_a_server_that_restarts_is_found_again() -> None:
-    database = opened(server().url())
+    # Of its own: one with the databases of many tests takes a minute to end in order.
+    postgres = PostgresServer()
+    database = opened(postgres.url())
     submit(database, "ann", submission(), "key")
     lease = claim(database, Host(name="h", cpu_slots=1), 60, 60)
     assert lease is not None
-    server().stop()
+    postgres.stop()
     with pytest.raises(StoreUnavailableError):
         attempts.beat(database, lease.lease, attempts.Progress())
-    server().start()
+    postgres.start()
     assert attempts.beat(database, lease.lease, attempts.Progress()) == "run"
     assert submit(database, "ann", submission(), "key")[1] is False
     database.close()
+    postgres.remove()
 
 
 GOOD: dict[str, Any] = {"name": "j", "spec": "{}", "stages": (StageRequest(name="a"),)}
