@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, text, update
 
-from benchmarks.latency.output import RESULTS, show, text, write_json
+from benchmarks.latency.output import RESULTS, show, write_json
 from benchmarks.service.__main__ import STORES, database, quantile
 from jobs import advance, claim, schema, users
 from jobs.database import Database
@@ -68,6 +68,9 @@ def fill(store: Database, kind: str) -> None:
             pass
     if kind == "user at the cap":
         users.ensure(store, CROWD, most_running=1, most_open=2 * JOBS)
+    # PostgreSQL does so by itself within a minute; before, it sorts the queue: 28 ms instead of 6.
+    with store.write() as tx:
+        tx.execute(text("ANALYZE"))
 
 
 def decide(store: Database) -> claim.Claim | None:
@@ -151,7 +154,7 @@ def main(arguments: list[str] | None = None) -> None:
         show(
             store,
             columns,
-            [[r["queue"], *(text(v, 1) for v in list(r.values())[1:])] for r in found],
+            [[r["queue"], *(cell(v, 1) for v in list(r.values())[1:])] for r in found],
         )
     write_json(
         given.out,
