@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import delete, select, text, update
 
 from benchmarks.latency.output import RESULTS, show, write_json
+from benchmarks.latency.output import text as cell
 from benchmarks.service.__main__ import STORES, database, quantile
 from jobs import advance, claim, schema, users
 from jobs.database import Database
