@@ -14,7 +14,6 @@ from service.instance import Instance
 from service.spec import JobSpec
 from supernet.config import ChannelConfig
 
-PRECISIONS = ("fp32", "fp16", "int8")
 NOTE = "random weights: to measure latency with, not to classify"
 
 
@@ -24,7 +23,7 @@ def untrained(
     """A file name, and the network in the job's batch size.
 
     Args:
-        precision: of PRECISIONS; by default the job's. int8 carries Q/DQ nodes.
+        precision: fp32, fp16 or int8; by default the job's. int8 carries Q/DQ nodes.
 
     Raises:
         UnknownError: no such job or candidate.

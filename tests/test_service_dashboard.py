@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 from service_server import Server, instance_in, served
 from starlette.testclient import TestClient
-from web_browser import browser, executable
+from web_browser import browser, needs_chromium
 
 from search.problem import SearchError
 from search.studies import storage
@@ -78,10 +78,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    executable() is None,
-    reason="no Chromium here: apt-get install chromium, or name one in STAIRPRUNE_CHROMIUM",
-)
+@needs_chromium
 def test_a_browser_that_signed_in_by_the_form_draws_a_study(server: Server) -> None:
     with browser() as started:
         page = started.new_page()

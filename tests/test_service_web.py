@@ -14,20 +14,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from service_server import Server, instance_in, mini, modelled, served, workers_find_us
-from web_browser import Watched, browser, executable, signed_in
+from web_browser import Watched, browser, needs_chromium, signed_in
 
 from bundle.reading import opened
 from bundle.verify import verify
 from service.presets import preset
 from service.web.pages import assets
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        executable() is None,
-        reason="no Chromium here: apt-get install chromium, or name one in STAIRPRUNE_CHROMIUM",
-    ),
-]
+pytestmark = [pytest.mark.slow, needs_chromium]
 SHIPPED = "resnet50-224-ort-fp32-1t-epyc"
 OTHER = "resnet50-224-ort-fp32-1t-xeon"
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from service_server import Server
 
@@ -20,6 +21,12 @@ def executable() -> str | None:
     """The browser of this machine; STAIRPRUNE_CHROMIUM names another."""
     given = os.environ.get("STAIRPRUNE_CHROMIUM")
     return given or next((found for name in NAMES if (found := shutil.which(name))), None)
+
+
+needs_chromium = pytest.mark.skipif(
+    executable() is None,
+    reason="no Chromium here: apt-get install chromium, or name one in STAIRPRUNE_CHROMIUM",
+)
 
 
 @dataclass

@@ -73,7 +73,6 @@ class Ran:
 
     ended: dict[int, float] = field(default_factory=dict)
     used: float = 0.0
-    started: int = 0
 
 
 def load(servers: int, jobs: int, share: float, seed: int = 0) -> list[Work]:
@@ -137,7 +136,6 @@ def run(works: list[Work], arrive: Callable[[int, Work], None], ask: Ask, end: E
             piece = works[job].pieces[at[job]]
             heapq.heappush(running, (hour + piece.hours, job, host, ticket))
             ran.used += piece.needs.gpus * max(0.0, min(hour + piece.hours, last) - hour)
-            ran.started += 1
         if arrived == len(works) and not running and len(ran.ended) < len(works) and not changed:
             raise RuntimeError(f"{len(works) - len(ran.ended)} jobs wait, and nothing runs")
     return ran
@@ -151,6 +149,7 @@ class Real:
         self.jobs: dict[str, int] = {}
         self.spare = {host.name for host in hosts}
         self.seconds: list[float] = []
+        self._held: dict[str, int] = defaultdict(int)
         for name in {work.user for work in works}:
             users.ensure(database, name, most_running=len(works), most_open=2 * len(works))
 
@@ -186,7 +185,6 @@ class Real:
         self._count(host, gpus, -1)
 
     def _count(self, host: Host, gpus: tuple[str, ...], sign: int) -> None:
-        self._held = getattr(self, "_held", defaultdict(int))
         self._held[host.name] += sign * len(gpus)
         full = self._held[host.name] >= GPUS
         (self.spare.discard if full else self.spare.add)(host.name)
