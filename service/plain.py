@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
+from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
+
+
+@lru_cache(maxsize=256)
+def fields(value: Hashable) -> dict[str, Any]:
+    """A frozen dataclass as `asdict` has it, made once for equal ones: only to be read."""
+    found: dict[str, Any] = asdict(value)  # type: ignore[call-overload]
+    return found
 
 
 def plain(value: Any) -> Any:

@@ -258,7 +258,7 @@ class JobSpec(Part):
 
     @model_validator(mode="after")
     def _layers(self) -> JobSpec:
-        valid = layers(self.network)
+        valid = layers(self.network) if self.quantise.keep else []
         for name in self.quantise.keep:
             if name not in valid:
                 known = f"{valid[0]}, {valid[1]}, ..., {valid[-1]}"

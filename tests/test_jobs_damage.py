@@ -214,14 +214,18 @@ GOOD: dict[str, Any] = {"name": "j", "spec": "{}", "stages": (StageRequest(name=
         ({"stages": ()}, "number of stages must be an integer 1 to 100, but got 0"),
         ({"stages": (StageRequest(name="a"),) * 2}, "different names, but got 'a'"),
         ({"stages": (StageRequest(name="a", after=("b",)),)}, r"before it \(none\), but got 'b'"),
-        ({"stages": (StageRequest(name="a", settings={1, 2}),)}, "settings must be JSON"),
-        ({"stages": (StageRequest(name="a", settings=float("nan")),)}, "settings must be JSON"),
         ({"spec": "x" * (1 << 20)}, "bytes of the job"),
     ],
 )
 def test_submissions_that_break_a_rule(change: dict[str, Any], words: str) -> None:
     with pytest.raises(SubmissionError, match=words):
         Submission(**{**GOOD, **change})
+
+
+@pytest.mark.parametrize("settings", [{1, 2}, float("nan"), {"x": [float("inf")]}])
+def test_settings_that_are_no_json(settings: object) -> None:
+    with pytest.raises(SubmissionError, match="settings must be JSON"):
+        StageRequest(name="a", settings=settings)
 
 
 def test_needs_that_break_a_rule() -> None:

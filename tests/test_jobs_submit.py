@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from jobs_stores import submission
+from sqlalchemy import select
 
-from jobs import events, users, views
+from jobs import events, schema, users, views
 from jobs.database import Database
 from jobs.errors import ConflictError, QuotaError, SubmissionError, UnknownError
-from jobs.submission import Needs, StageRequest, Submission
+from jobs.submission import Needs, StageRequest, Submission, stage_key
 from jobs.submit import Asked, submit, submit_all
 
 
@@ -36,6 +37,23 @@ def test_a_submission_is_recognised_by_stores_of_earlier_versions() -> None:
         priority=3,
     )
     assert made.digest == "05f4e2f62a775077ea1c1dbb9ffaa1ae100000e29fd4a445241922a7642c9fc9"
+
+
+def test_stages_are_stored_as_given(store: Database) -> None:
+    settings = {"b": 'ü "\\ \n {}', "a": [1, 2.5, None, True, {}], "c": 10**15}
+    given = (
+        StageRequest(name="one", settings=settings, needs=Needs(cpu="all", gpus=2)),
+        StageRequest(name="two", after=("one",), settings=None),
+        StageRequest(name="three", after=("one", "two"), settings="text"),
+    )
+    submit(store, "ann", Submission(name="j", spec="{}", stages=given))
+    table = schema.stages
+    with store.read() as tx:
+        rows = tx.execute(select(table).order_by(table.c.position)).all()
+    assert [(row.name, tuple(row.after), row.settings, row.cpu, row.gpus) for row in rows] == [
+        (one.name, one.after, one.settings, one.needs.cpu, one.needs.gpus) for one in given
+    ]
+    assert rows[0].key == stage_key("one", settings, {})
 
 
 def test_open_jobs_are_capped_exactly(store: Database) -> None:

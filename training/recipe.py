@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 Policy = Literal["sandwich", "single"]
@@ -146,8 +147,9 @@ class SupernetRecipe(Optimisation):
             )
 
 
+@lru_cache(maxsize=256)  # Most jobs have the same few, and a server is asked for many a second.
 def decides(recipe: Optimisation) -> dict[str, Any]:
-    """What of a recipe decides the result, as JSON values.
+    """What of a recipe decides the result, as JSON values, only to be read.
 
     Fields that came later and are off are left out, so that older results stay valid.
     """

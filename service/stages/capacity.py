@@ -7,6 +7,7 @@ from pathlib import Path
 
 from service.console import Report, say
 from service.job import Job, Stage, always
+from service.plain import fields
 from service.spec import JobSpec
 from service.store import write_json
 from training.recipe import decides
@@ -15,7 +16,7 @@ from training.recipe import decides
 def settings(spec: JobSpec) -> object:
     """What decides the result."""
     return {
-        "network": asdict(spec.network),
+        "network": fields(spec.network),
         "data": spec.data.model_dump(mode="json"),
         "space": spec.space.model_dump(exclude={"narrow"}),
         "capacity": {

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 from latency_tables.table import LatencyTable, Target
 from service.console import Report, say
 from service.job import Job, Stage, always
+from service.plain import fields
 from service.spec import JobSpec
 from service.store import write_json
 
@@ -15,7 +15,7 @@ from service.store import write_json
 def settings(spec: JobSpec) -> object:
     """What decides the result."""
     return {
-        "network": asdict(spec.network),
+        "network": fields(spec.network),
         "space": spec.space.model_dump(),
         "target": spec.target.model_dump(exclude_none=True),
         "profile": spec.profile.model_dump(mode="json"),

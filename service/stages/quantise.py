@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,16 +42,21 @@ def settings(spec: JobSpec) -> object:
     }
 
 
-def form_of(spec: JobSpec) -> Form:
-    """The eight bits that the target computes with."""
+@cache
+def _isa_flags() -> list[str]:
     from profiler import machine
 
+    return machine.isa_flags()
+
+
+def form_of(spec: JobSpec) -> Form:
+    """The eight bits that the target computes with."""
     kind, reduced = spec.quantise.form, spec.quantise.reduce_range
     if kind == "auto":
         symmetric = any(word in spec.target.backend for word in _SYMMETRIC)
         kind = "symmetric" if symmetric else "uint8"
     if reduced is None:
-        reduced = kind == "uint8" and needs_reduced_range(machine.isa_flags())
+        reduced = kind == "uint8" and needs_reduced_range(_isa_flags())
     return Form(kind=kind, reduce_range=reduced)
 
 

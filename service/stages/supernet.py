@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.console import Report
 from service.job import Job, Stage
+from service.plain import fields
 from service.spec import JobSpec
 from training.recipe import decides
 
@@ -23,7 +23,7 @@ WEIGHTS = "supernet.safetensors"
 def settings(spec: JobSpec) -> object:
     """What decides the result."""
     return {
-        "network": asdict(spec.network),
+        "network": fields(spec.network),
         "data": spec.data.model_dump(mode="json"),
         "space": spec.space.model_dump(exclude={"narrow"}),
         "recipe": decides(spec.supernet.recipe),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.console import Report
 from service.job import Job, Stage, always
+from service.plain import fields
 from service.spec import JobSpec
 from service.store import write_json
 from training.recipe import decides
@@ -21,7 +21,7 @@ WEIGHTS = "teacher.safetensors"
 def settings(spec: JobSpec) -> object:
     """What decides the result."""
     return {
-        "network": asdict(spec.network),
+        "network": fields(spec.network),
         "data": spec.data.model_dump(mode="json"),
         "recipe": decides(spec.train.teacher),
         "weights": str(spec.train.teacher_weights),
