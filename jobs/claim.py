@@ -1,13 +1,15 @@
 """Who runs next on a host: by priority, then age, within users' caps and free devices.
 
 Claims are made one at a time in the whole database, so two executors never see the same free
-slot. A stage that does not fit yet keeps the devices it waits for from those behind it.
+slot. A stage that does not fit yet keeps the devices it waits for from those behind it, on the one
+host that lacks least for it.
 """
 
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, func, select
 
@@ -40,15 +42,22 @@ def claim(database: Database, host: Host, lasts_s: float, start_s: float) -> Cla
     """
     with database.write(serial="claim") as tx:
         taken, barred = devices.taken(tx, host.name), _barred(tx)
-        # The first that does not fit keeps what it waits for. That is the whole CPU, and nothing is
-        # left to decide, or all free GPUs, and what needs one is not looked at any more.
+        most = _Most(gpus=len(host.gpus))
+        # The first that does not fit keeps what it waits for, on the host that is nearest to it.
+        # There that is the whole CPU, and nothing is left to decide, or all free GPUs, and what
+        # needs one is not looked at any more. Other hosts pass by whatever needs as much.
         while host.cpu_free(taken):
-            row = tx.execute(_next(host, barred, taken)).first()
+            row = tx.execute(_next(host, barred, taken, most)).first()
             if row is None:
                 return None
             if (chosen := host.fit(row.cpu, row.gpus, taken)) is not None:
                 return _grant(tx, row, host, chosen, (lasts_s, start_s))
-            taken |= host.reserve(row.cpu, row.gpus, taken)
+            if _nearest(tx, host, row.cpu, row.gpus):
+                taken |= host.reserve(row.cpu, row.gpus, taken)
+            elif row.cpu == "all":
+                most = replace(most, whole_cpu=False)
+            else:
+                most = replace(most, gpus=row.gpus - 1)
     return None
 
 
@@ -60,7 +69,36 @@ class _Barred:
     keys: list[str]
 
 
-def _next(host: Host, barred: _Barred, taken: set[Slot]) -> AnySelect:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Most:
+    """The largest needs that are still looked at."""
+
+    gpus: int
+    whole_cpu: bool = True
+
+
+def _nearest(tx: Connection, host: Host, cpu: str, gpus: int) -> bool:
+    """Whether no other host lacks less for these needs, so that devices are kept for them here.
+
+    If all kept some, a cluster would run half empty for one stage. The nearest gives nothing away
+    and so gets nearer, until it fits or another is nearer still.
+    """
+    executors, slots = schema.executors, schema.slots
+    alive = select(executors.c["host", "cpu_slots", "gpus"]).where(executors.c.expires_at >= now())
+    held = Counter[tuple[str, bool]]()
+    for name, device in tx.execute(select(slots.c.host, slots.c.device)):
+        held[name, device == "cpu"] += 1
+    lacks = {}
+    for row in tx.execute(alive):
+        wanted = row.cpu_slots if cpu == "all" else 1
+        cpus = row.cpu_slots - held[row.host, True]
+        cards = len(row.gpus) - held[row.host, False]
+        if len(row.gpus) >= gpus:
+            lacks[row.host] = (max(0, wanted - cpus) + max(0, gpus - cards), row.host)
+    return host.name not in lacks or lacks[host.name] == min(lacks.values())
+
+
+def _next(host: Host, barred: _Barred, taken: set[Slot], most: _Most) -> AnySelect:
     """The first queued job that its user, its stage and this host's free GPUs allow.
 
     Not one whose stage another job runs now or has finished: that result will be its own.
@@ -76,13 +114,15 @@ def _next(host: Host, barred: _Barred, taken: set[Slot]) -> AnySelect:
         .outerjoin(results, results.c.key == stages.c.key)
         .where(jobs.c.state == "queued", jobs.c.wanted == "run", jobs.c.not_before <= now())
         .where(stages.c.key.not_in(barred.keys), results.c.key.is_(None))
-        .where(stages.c.gpus <= len(host.gpus), jobs.c.user.not_in(barred.users))
+        .where(stages.c.gpus <= most.gpus, jobs.c.user.not_in(barred.users))
         .order_by(jobs.c.priority.desc(), jobs.c.number)
         .limit(1)
     )
     if not host.gpus_free(taken):
         # Those for the whole CPU are looked at: one that does not fit keeps it.
         query = query.where((stages.c.gpus == 0) | (stages.c.cpu == "all"))
+    if not most.whole_cpu:
+        query = query.where(stages.c.cpu != "all")
     return query
 
 

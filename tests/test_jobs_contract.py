@@ -187,6 +187,48 @@ def test_devices_are_given_once_and_measuring_takes_the_cpu_alone(store: Databas
     assert take(store, Host(name="there", cpu_slots=1)).job == late
 
 
+def _near_and_far(store: Database, **needs: Any) -> tuple[Host, Host, list[Claim]]:
+    """Two hosts that answer; the first runs one job with these needs, the second two."""
+    near, far = (
+        Host(name=name, cpu_slots=4, gpus=(f"GPU-{name}-a", f"GPU-{name}-b"))
+        for name in ("near", "far")
+    )
+    for host in (near, far):
+        executors.announce(store, host, 60)
+    for number in range(3):
+        submit(store, "ann", submission(f"s{number}", **needs))
+    return near, far, [take(store, near), take(store, far), take(store, far)]
+
+
+def _stop(store: Database, running: Claim) -> None:
+    control.pause(store, running.job)
+    attempts.interrupt(store, running.lease, "test")
+
+
+def test_the_cpu_is_kept_only_where_least_is_lacking(store: Database) -> None:
+    """Or a whole cluster would run empty for one stage that measures."""
+    near, far, running = _near_and_far(store)
+    measuring = submit(store, "ann", submission("whole", cpu="all", gpus=1))[0]
+    late = submit(store, "ann", submission("late"))[0]
+    assert claim(store, near, 9, 9) is None
+    assert take(store, far).job == late
+    _stop(store, running[0])
+    assert take(store, near).job == measuring
+
+
+def test_gpus_are_kept_only_where_least_is_lacking(store: Database) -> None:
+    near, far, running = _near_and_far(store, gpus=1)
+    pair = submit(store, "ann", submission("pair", gpus=2))[0]
+    late = submit(store, "ann", submission("late", gpus=1))[0]
+    assert claim(store, near, 9, 9) is None
+    _stop(store, running[1])
+    # Both lack one now, and far comes first by its name.
+    assert claim(store, far, 9, 9) is None
+    assert take(store, near).job == late
+    _stop(store, running[2])
+    assert take(store, far).job == pair
+
+
 def test_gpus_are_taken_whole_by_uuid(store: Database) -> None:
     executors.announce(store, HOST, 60)
     jobs = [submit(store, "ann", submission(f"g{n}", gpus=1))[0] for n in range(2)]

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.latency.output import RESULTS, show, text, write_json
-from jobs import attempts, users
+from jobs import attempts, executors, users
 from jobs.claim import claim
 from jobs.database import Database
 from jobs.devices import Host, Slot
@@ -152,6 +152,8 @@ class Real:
         self._held: dict[str, int] = defaultdict(int)
         for name in {work.user for work in works}:
             users.ensure(database, name, most_running=len(works), most_open=2 * len(works))
+        for host in hosts:
+            executors.announce(database, host, LONG_S)
 
     def arrive(self, number: int, work: Work) -> None:
         """Submits."""
