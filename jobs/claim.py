@@ -25,12 +25,14 @@ class Claim:
 
     Attributes:
         gpus: uuids of the GPUs it holds.
+        whole_cpu: no other stage runs on the host meanwhile.
     """
 
     job: str
     stage: str
     lease: lease.Lease
     gpus: tuple[str, ...]
+    whole_cpu: bool
 
 
 def claim(database: Database, host: Host, lasts_s: float, start_s: float) -> Claim | None:
@@ -84,7 +86,7 @@ def _nearest(tx: Connection, host: Host, cpu: str, gpus: int) -> bool:
     and so gets nearer, until it fits or another is nearer still.
     """
     executors, slots = schema.executors, schema.slots
-    alive = select(executors.c["host", "cpu_slots", "gpus"]).where(executors.c.expires_at >= now())
+    alive = select(*executors.c["host", "cpu_slots", "gpus"]).where(executors.c.expires_at >= now())
     held = Counter[tuple[str, bool]]()
     for name, device in tx.execute(select(slots.c.host, slots.c.device)):
         held[name, device == "cpu"] += 1
@@ -161,4 +163,5 @@ def _grant(
     devices.take(tx, host.name, number, chosen)
     events.append(tx, row.number, "claimed", stage=row.name, attempt=attempt_id, host=host.name)
     gpus = tuple(device for device, _ in chosen if device != "cpu")
-    return Claim(job=row.id, stage=row.name, lease=granted, gpus=gpus)
+    whole = row.cpu == "all"
+    return Claim(job=row.id, stage=row.name, lease=granted, gpus=gpus, whole_cpu=whole)

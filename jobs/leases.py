@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -23,9 +24,9 @@ class InForce:
     wanted: Wanted
 
 
-def of_host(database: Database, host: str) -> list[InForce]:
-    """All leases of a host."""
-    return _list(database, _query().where(schema.leases.c.host == host))
+def of_hosts(database: Database, hosts: Sequence[str]) -> list[InForce]:
+    """All leases of some hosts."""
+    return _list(database, _query().where(schema.leases.c.host.in_(hosts)))
 
 
 def expired(database: Database) -> list[InForce]:

@@ -41,6 +41,12 @@ def serve(
         int | None, typer.Option(min=1, help="Stages that may share the CPU; by default its cores.")
     ] = None,
     work: Annotated[bool, typer.Option(help="Whether this machine runs stages too.")] = True,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            help="Ray cluster that runs stages instead of this machine, as http://HEAD:8265."
+        ),
+    ] = None,
     keep_logs: Annotated[
         float, typer.Option(min=0, help="Days that logs of ended jobs are kept.")
     ] = 90.0,
@@ -77,6 +83,7 @@ def serve(
             user=user or getpass.getuser(),
             cpu_slots=cpu_slots,
             work=work,
+            ray=ray,
             studies=studies,
             retention=Retention(logs=keep_logs, runs=keep_runs),
         ),

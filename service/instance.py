@@ -12,6 +12,8 @@ from pathlib import Path
 from jobs import devices, worker
 from jobs.artifacts import Artifacts
 from jobs.database import Database
+from jobs.launcher import Launcher
+from jobs.launcher_local import LocalLauncher
 from jobs.logs import Logs
 from jobs.migrate import upgrade
 from jobs.scheduler import Scheduler, Settings
@@ -28,15 +30,30 @@ class Instance:
     logs: Logs
     folder: Path
 
-    def scheduler(self, cpu_slots: int | None = None) -> Scheduler:
-        """The scheduler of this machine."""
+    def scheduler(self, cpu_slots: int | None = None, ray: str | None = None) -> Scheduler:
+        """The scheduler of this machine, or of a Ray cluster.
+
+        Args:
+            cpu_slots: of this machine; see `devices.this_host`.
+            ray: address of the cluster; see `RayLauncher`.
+
+        Raises:
+            LauncherError: the cluster's token cannot be read.
+        """
         environment = {
             worker.URL: self.database.url,
             worker.FILES: str(self.artifacts.root),
             "STAIRPRUNE_RUNS": str(self.folder / "runs"),
         }
         settings = Settings(command=_WORKER, environment=environment)
-        return Scheduler(self.database, devices.this_host(cpu_slots), self.logs, settings)
+        return Scheduler(self.database, self._launcher(cpu_slots, ray), self.logs, settings)
+
+    def _launcher(self, cpu_slots: int | None, ray: str | None) -> Launcher:
+        if ray is None:
+            return LocalLauncher(devices.this_host(cpu_slots))
+        from jobs.launcher_ray import RayLauncher
+
+        return RayLauncher(ray, self.folder)
 
 
 def open_instance(folder: Path, url: str | None = None) -> Instance:

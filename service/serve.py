@@ -42,7 +42,8 @@ class Serving:
         token_file: holds a token that is to be valid; needed for a bind beyond this machine, unless
             the store has one already.
         cpu_slots: stages that may share the CPU; None: by the cores.
-        work: whether this machine runs stages too.
+        work: whether stages are run, on this machine or a cluster.
+        ray: address of a Ray cluster that runs them instead of this machine, as http://head:8265.
         studies: what optuna-dashboard is to show; see `service.http.dashboard`.
         retention: how long what ended jobs leave behind is kept.
     """
@@ -57,6 +58,7 @@ class Serving:
     user: str = field(default_factory=getpass.getuser)
     cpu_slots: int | None = None
     work: bool = True
+    ray: str | None = None
     studies: str | None = None
     retention: Retention = field(default_factory=Retention)
 
@@ -119,7 +121,9 @@ def serve(serving: Serving, say: Callable[[str], None]) -> None:
     server = uvicorn.Server(config)
     stop = threading.Event()
     scheduler = threading.Thread(
-        target=instance.scheduler(serving.cpu_slots).run, args=(stop, say), name="scheduler"
+        target=instance.scheduler(serving.cpu_slots, serving.ray).run,
+        args=(stop, say),
+        name="scheduler",
     )
     upkeep = threading.Thread(
         target=keep_tidy, args=(instance, serving.retention, stop, say), name="upkeep"

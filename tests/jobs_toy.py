@@ -120,6 +120,9 @@ def serve() -> None:
     """The scheduler of this folder, until SIGTERM."""
     from jobs.database import Database
     from jobs.devices import Host
+    from jobs.launcher import Launcher
+    from jobs.launcher_local import LocalLauncher
+    from jobs.launcher_ray import RayLauncher
     from jobs.logs import Logs
     from jobs.scheduler import Scheduler, Settings
 
@@ -128,17 +131,25 @@ def serve() -> None:
         crash_once(os.environ[CRASH], home / f"crashed {os.environ[CRASH]}")
     settings = Settings(
         command=(sys.executable, str(Path(__file__)), "work"),
+        environment={name: os.environ[name] for name in (worker.URL, worker.FILES, HOME)},
         heartbeat_s=float(os.environ.get("TOY_HEARTBEAT", "1.0")),
         start_s=float(os.environ.get("TOY_START", "20")),
         tick_s=0.05,
         grace_s=3.0,
     )
-    host = Host(name="toy", cpu_slots=int(os.environ.get("TOY_SLOTS", "3")))
+    launcher: Launcher
+    if "TOY_RAY" in os.environ:
+        launcher = RayLauncher(os.environ["TOY_RAY"], home)
+    else:
+        slots = int(os.environ.get("TOY_SLOTS", "3"))
+        launcher = LocalLauncher(Host(name="toy", cpu_slots=slots))
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
     database = Database(os.environ[worker.URL])
     logs = Logs(home / "logs", limit=50_000)
-    Scheduler(database, host, logs, settings).run(stop, say=lambda text: print(text, flush=True))
+    Scheduler(database, launcher, logs, settings).run(
+        stop, say=lambda text: print(text, flush=True)
+    )
 
 
 if __name__ == "__main__":

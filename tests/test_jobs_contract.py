@@ -357,7 +357,7 @@ def test_pause_and_cancel_wait_for_the_one_who_runs_it(store: Database) -> None:
     lease = take(store).lease
     control.pause(store, job)
     assert attempts.beat(store, lease, Progress()) == "pause"
-    assert [item.wanted for item in leases.of_host(store, "here")] == ["pause"]
+    assert [item.wanted for item in leases.of_hosts(store, ["here"])] == ["pause"]
     attempts.interrupt(store, lease, "paused")
     assert state(store, job) == "paused"
     assert claim(store, HOST, 9, 9) is None

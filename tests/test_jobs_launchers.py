@@ -1,0 +1,234 @@
+"""Workers on this machine and on a Ray cluster of two nodes: one contract, then what clusters lose.
+
+The cluster is real, in token mode; its GPUs are only numbers. Tests after the contract take it
+apart, in the order of this file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from jobs_service import Service, until
+from ray_cluster import RayCluster
+
+from jobs import control, executors, process
+from jobs.devices import Host
+from jobs.holder import INTERRUPTED
+from jobs.launcher import AwayError, Launch, Launcher, LauncherError
+from jobs.launcher_local import LocalLauncher
+from jobs.launcher_ray import RayLauncher
+
+HEARTBEAT_S = 0.8
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayCluster]:
+    made = RayCluster()
+    made.start_head()
+    made.add("one", cpus=4, gpus=2)
+    made.add("two", cpus=4, gpus=1)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def token(cluster: RayCluster, monkeypatch: pytest.MonkeyPatch) -> RayCluster:
+    for name, value in cluster.environment.items():
+        monkeypatch.setenv(name, value)
+    return cluster
+
+
+@pytest.fixture(params=["local", "ray"])
+def launcher(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Launcher:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if request.param == "local":
+        return LocalLauncher(Host(name="here", cpu_slots=2, gpus=("a", "b")))
+    return RayLauncher(request.getfixturevalue("token").address, tmp_path)
+
+
+def launch(launcher: Launcher, attempt: str, folder: Path, script: str, **more: Any) -> Path:
+    """Starts a shell script on the first host; returns its log."""
+    host = launcher.hosts()[0]
+    given = Launch(
+        attempt=attempt, host=host.name, command=["sh", "-c", script], log=folder / "log",
+        environment={"SAID": "a 'quoted' $word"}, whole_cpu=more.pop("whole_cpu", False),
+        gpus=host.gpus[: more.pop("gpus", 0)], grace_s=4.0,
+    )  # fmt: skip
+    deadline = time.monotonic() + 30
+    while True:  # A head that has just started may not take jobs yet.
+        try:
+            launcher.start(given)
+            break
+        except AwayError:
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+    return given.log
+
+
+def code_of(launcher: Launcher, attempt: str) -> int:
+    """The exit code, once there is one."""
+    deadline = time.monotonic() + 30
+    while (code := launcher.ended(attempt)) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return code
+
+
+def name(folder: Path, text: str) -> str:
+    """An attempt's id that no other test has."""
+    return f"{folder.name[-16:]}-{text}"
+
+
+def test_a_worker_runs_with_what_it_is_given_and_its_exit_code_is_told(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    attempt = name(tmp_path, "runs")
+    script = f'echo "$SAID|${process.MARK}|$CUDA_VISIBLE_DEVICES|$OMP_NUM_THREADS"; exit 7'
+    log = launch(launcher, attempt, tmp_path, script, gpus=1)
+    assert code_of(launcher, attempt) == 7
+    said, mark, card, threads = log.read_text().strip().split("|")
+    assert (said, mark, threads) == ("a 'quoted' $word", attempt, "")
+    assert card in ("a", "0", "1")
+    assert not launcher.alive(attempt)
+    assert launcher.kill(attempt)
+
+
+def test_a_worker_told_to_end_saves_its_state(launcher: Launcher, tmp_path: Path) -> None:
+    attempt = name(tmp_path, "ends")
+    script = "trap 'sleep 1; echo saved; exit 143' TERM; echo up; sleep 99 & wait"
+    log = launch(launcher, attempt, tmp_path, script, whole_cpu=True)
+    until(lambda: log.exists() and "up" in log.read_text(), 30)
+    assert launcher.alive(attempt)
+    assert launcher.ended(attempt) is None
+    launcher.ask_to_end(attempt)
+    assert code_of(launcher, attempt) == INTERRUPTED
+    assert "saved" in log.read_text()
+    assert launcher.kill(attempt)
+
+
+def test_a_stubborn_worker_is_killed_with_all_it_started(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    attempt = name(tmp_path, "kill")
+    log = launch(launcher, attempt, tmp_path, "trap '' TERM; sleep 98 & sleep 98; echo up; wait")
+    until(lambda: len(process.alive(attempt)) >= 3, 30, lambda: log.read_text())
+    until(lambda: launcher.kill(attempt), 15)
+    until(lambda: not process.alive(attempt), 5)
+
+
+def test_nobody_knows_an_attempt_that_was_never_started(launcher: Launcher) -> None:
+    assert launcher.ended("never") is None
+    assert not launcher.alive("never")
+    launcher.ask_to_end("never")
+    assert launcher.kill("never")
+
+
+def test_nodes_are_hosts_and_the_head_is_none(token: RayCluster, tmp_path: Path) -> None:
+    hosts = RayLauncher(token.address, tmp_path).hosts()
+    assert [(h.name.split("/")[0], h.cpu_slots, len(h.gpus)) for h in hosts] == [
+        ("one", 2, 2),
+        ("two", 2, 1),
+    ]
+
+
+def test_an_attempt_is_submitted_once(token: RayCluster, tmp_path: Path) -> None:
+    launcher, attempt = RayLauncher(token.address, tmp_path), name(tmp_path, "once")
+    for _ in range(2):
+        launch(launcher, attempt, tmp_path, "echo here; sleep 2")
+    until(lambda: launcher.ended(attempt) == 0, 30)
+    assert (tmp_path / "log").read_text() == "here\n"
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "workers").iterdir()] == [0o600]
+
+
+def test_strangers_and_wrong_addresses_are_told_so(
+    token: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "x" * 32)
+    with pytest.raises(LauncherError, match="wants another token: set RAY_AUTH_TOKEN"):
+        RayLauncher(token.address, tmp_path).hosts()
+    with pytest.raises(AwayError, match=r"Ray at http://127\.0\.0\.1:9 does not answer"):
+        RayLauncher("http://127.0.0.1:9", tmp_path).hosts()
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "none"))
+    with pytest.raises(LauncherError, match="cannot be read"):
+        RayLauncher(token.address, tmp_path)
+
+
+@pytest.fixture
+def service(token: RayCluster, tmp_path: Path) -> Iterator[Service]:
+    made = Service("postgresql", tmp_path, heartbeat=HEARTBEAT_S, ray=token.address)
+    made.start()
+    # The head gives nothing.
+    until(lambda: len(executors.hosts(made.database)) == len(token.alive()) - 1, 30)
+    yield made
+    made.close()
+    shutil.rmtree(tmp_path / "workers", ignore_errors=True)
+
+
+def test_jobs_run_on_both_nodes_and_outlive_the_server(service: Service) -> None:
+    jobs = {f"j{n}": service.submit(f"j{n}", 2, all={"steps": 20}) for n in range(4)}
+    alone = service.submit("alone", 1, cpu="all")
+    long = service.submit("long", 1, all={"steps": 200})
+    until(lambda: len(service.workers()) >= 4, 60, lambda: service.story(long))
+    service.kill(signal.SIGTERM)
+    assert executors.hosts(service.database) == []
+    assert service.workers()
+    service.start()
+    for key, job in jobs.items():
+        service.wait(job, "succeeded", seconds=60)
+        service.expect_right(job, key, 2)
+    service.wait(alone, "succeeded", seconds=60)
+    service.wait(long, "succeeded", seconds=60)
+    hosts = {a.host.split("/")[0] for job in jobs.values() for a in service.show(job).attempts}
+    assert hosts == {"one", "two"}
+
+
+def test_a_killed_worker_and_a_dead_node_cost_one_attempt(
+    service: Service, cluster: RayCluster
+) -> None:
+    jobs = {f"k{n}": service.submit(f"k{n}", 1, all={"steps": 400}) for n in range(4)}
+    for job in jobs.values():
+        service.wait_running(job)
+    where = {job: service.show(job).attempts[0].host.split("/")[0] for job in jobs.values()}
+    assert sorted(where.values()) == ["one", "one", "two", "two"]
+    killed = next(job for job, node in where.items() if node == "one")
+    psutil.Process(service.show(killed).attempts[0].pid).kill()
+    cluster.kill("two")
+    for key, job in jobs.items():
+        detail = service.wait(job, "succeeded", seconds=90)
+        service.expect_right(job, key, 1)
+        lost = job == killed or where[job] == "two"
+        assert detail.stages[0].failures == lost
+        assert len(detail.attempts) == 1 or lost
+        assert detail.attempts[-1].host.startswith("one/")
+
+
+def test_orphans_of_a_dead_head_end_once_their_lease_is_lost(
+    service: Service, cluster: RayCluster
+) -> None:
+    job = service.submit("orphan", 1, all={"steps": 4000})
+    service.wait_running(job)
+    cluster.kill("head")
+    done = service.show(job).attempts[0].done
+    until(lambda: service.show(job).attempts[0].done > done + 20, 30)
+    control.cancel(service.database, job)
+    assert until(lambda: not service.workers(), 15) <= 3 * HEARTBEAT_S
+    later = service.submit("later", 2)
+    with contextlib.suppress(KeyError):
+        cluster.kill("one")
+    cluster.start_head()
+    cluster.add("three")
+    service.wait(job, "cancelled", seconds=60)
+    service.wait(later, "succeeded", seconds=60)
+    service.expect_right(later, "later", 2)
+    assert service.show(later).attempts[0].host.startswith("three/")
