@@ -54,7 +54,7 @@ def claim(database: Database, host: Host, lasts_s: float, start_s: float) -> Cla
                 return None
             if (chosen := host.fit(row.cpu, row.gpus, taken)) is not None:
                 return _grant(tx, row, host, chosen, (lasts_s, start_s))
-            if _nearest(tx, host, row.cpu, row.gpus):
+            if _nearest(tx, host, row):
                 taken |= host.reserve(row.cpu, row.gpus, taken)
             elif row.cpu == "all":
                 most = replace(most, whole_cpu=False)
@@ -79,24 +79,26 @@ class _Most:
     whole_cpu: bool = True
 
 
-def _nearest(tx: Connection, host: Host, cpu: str, gpus: int) -> bool:
-    """Whether no other host lacks less for these needs, so that devices are kept for them here.
+def _nearest(tx: Connection, host: Host, stage: AnyRow) -> bool:
+    """Whether no other host lacks less for a stage, so that devices are kept for it here.
 
     If all kept some, a cluster would run half empty for one stage. The nearest gives nothing away
     and so gets nearer, until it fits or another is nearer still.
     """
     executors, slots = schema.executors, schema.slots
-    alive = select(*executors.c["host", "cpu_slots", "gpus"]).where(executors.c.expires_at >= now())
+    alive = select(*executors.c["host", "cpu_slots", "gpus", "classes"]).where(
+        executors.c.expires_at >= now()
+    )
     held = Counter[tuple[str, bool]]()
     for name, device in tx.execute(select(slots.c.host, slots.c.device)):
         held[name, device == "cpu"] += 1
     lacks = {}
     for row in tx.execute(alive):
-        wanted = row.cpu_slots if cpu == "all" else 1
+        wanted = row.cpu_slots if stage.cpu == "all" else 1
         cpus = row.cpu_slots - held[row.host, True]
         cards = len(row.gpus) - held[row.host, False]
-        if len(row.gpus) >= gpus:
-            lacks[row.host] = (max(0, wanted - cpus) + max(0, gpus - cards), row.host)
+        if len(row.gpus) >= stage.gpus and stage.device in (None, *row.classes):
+            lacks[row.host] = (max(0, wanted - cpus) + max(0, stage.gpus - cards), row.host)
     return host.name not in lacks or lacks[host.name] == min(lacks.values())
 
 
@@ -110,13 +112,14 @@ def _next(host: Host, barred: _Barred, taken: set[Slot], most: _Most) -> AnySele
         select(
             *jobs.c["number", "id"],
             stages.c.number.label("stage"),
-            *stages.c["name", "cpu", "gpus"],
+            *stages.c["name", "cpu", "gpus", "device"],
         )
         .join(stages, (stages.c.job == jobs.c.number) & (stages.c.position == jobs.c.position))
         .outerjoin(results, results.c.key == stages.c.key)
         .where(jobs.c.state == "queued", jobs.c.wanted == "run", jobs.c.not_before <= now())
         .where(stages.c.key.not_in(barred.keys), results.c.key.is_(None))
         .where(stages.c.gpus <= most.gpus, jobs.c.user.not_in(barred.users))
+        .where(stages.c.device.is_(None) | stages.c.device.in_(host.classes))
         .order_by(jobs.c.priority.desc(), jobs.c.number)
         .limit(1)
     )

@@ -28,11 +28,13 @@ class Host:
     Attributes:
         cpu_slots: stages that may share the CPU.
         gpus: uuids.
+        classes: words for what it is, as `a100`; stages may ask for one.
     """
 
     name: str
     cpu_slots: int
     gpus: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.cpu_slots < 1:
@@ -70,11 +72,12 @@ class Host:
         return [(uuid, 0) for uuid in self.gpus]
 
 
-def this_host(cpu_slots: int | None = None) -> Host:
+def this_host(cpu_slots: int | None = None, classes: Sequence[str] = ()) -> Host:
     """This machine; half its usable cores as slots if not given, since training takes several."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     slots = cpu_slots if cpu_slots is not None else max(1, (cores or 1) // 2)
-    return Host(name=socket.gethostname(), cpu_slots=slots, gpus=_nvidia())
+    name = socket.gethostname()
+    return Host(name=name, cpu_slots=slots, gpus=_nvidia(), classes=tuple(classes))
 
 
 def _nvidia() -> tuple[str, ...]:

@@ -14,6 +14,7 @@ def announce(database: Database, host: Host, lasts_s: float) -> None:
     """The executor of `host` answers, and will again within `lasts_s` seconds."""
     table = schema.executors
     values = {"cpu_slots": host.cpu_slots, "gpus": list(host.gpus), "lasts_s": lasts_s}
+    values["classes"] = list(host.classes)
     with database.write(serial="claim", durable=False) as tx:
         changed = tx.execute(
             update(table)
@@ -36,6 +37,11 @@ def hosts(database: Database) -> list[Host]:
     query = select(table).where(table.c.expires_at >= now()).order_by(table.c.host)
     with database.read() as tx:
         return [
-            Host(name=row.host, cpu_slots=row.cpu_slots, gpus=tuple(row.gpus))
+            Host(
+                name=row.host,
+                cpu_slots=row.cpu_slots,
+                gpus=tuple(row.gpus),
+                classes=tuple(row.classes),
+            )
             for row in tx.execute(query)
         ]

@@ -38,6 +38,7 @@ _NEVER_RAN = {
 _AVOIDED_S = 30.0  # for which a node gets nothing after it lost a worker
 _AWAY_S = 5.0  # for which nothing is started after that failed
 _KNOWN_S = 2.0  # for which the list of nodes is taken for true
+_CLASS = "device:"  # begins the custom resources of a node that name what it is
 _TIMEOUT_S = 15.0
 _MOST_NODES = 10_000
 _TOKEN, _TOKEN_FILE = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
@@ -217,5 +218,6 @@ def _node(row: dict[str, Any]) -> _Node | None:
         name=f"{row['node_name'][:100]}/{short}",
         cpu_slots=max(1, int(cpus) // 2),
         gpus=tuple(f"{short}-gpu-{number}" for number in range(gpus)),
+        classes=tuple(sorted(key[len(_CLASS) :] for key in total if key.startswith(_CLASS))),
     )
     return _Node(host=host, id=row["node_id"], cpus=cpus)

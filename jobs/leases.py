@@ -1,4 +1,4 @@
-"""Leases in force: those of a host, those past their time, and giving up on their holders."""
+"""Leases in force: those of some hosts, those past their time, and giving up on their holders."""
 
 from __future__ import annotations
 

@@ -105,6 +105,7 @@ stages = Table(
     Column("settings", JSON, nullable=False),
     Column("cpu", String(8), nullable=False),
     Column("gpus", Integer, nullable=False),
+    Column("device", String(100)),
     Column("state", String(16), nullable=False),
     Column("key", String(64)),
     Column("failures", Integer, nullable=False),
@@ -174,6 +175,7 @@ executors = Table(
     Column("host", String(200), primary_key=True),
     Column("cpu_slots", Integer, nullable=False),
     Column("gpus", JSON, nullable=False),
+    Column("classes", JSON, nullable=False, server_default="[]"),
     Column("lasts_s", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
 )

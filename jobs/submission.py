@@ -39,15 +39,19 @@ class Needs:
     Attributes:
         cpu: a slot shared with others, or the whole CPU because it is measured.
         gpus: whole GPUs.
+        device: class of hosts that may run it, as `a100`; any host if None.
     """
 
     cpu: Cpu = "slot"
     gpus: int = 0
+    device: str | None = None
 
     def __post_init__(self) -> None:
         if self.cpu not in get_args(Cpu):
             raise SubmissionError(f"needs.cpu must be 'slot' or 'all', but got {self.cpu!r}")
         _within("needs.gpus", self.gpus, 0, 64)
+        if self.device is not None:
+            _named("needs.device", self.device)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +77,8 @@ class StageRequest:
 
     def canonical(self) -> str:
         """All of it as JSON text with sorted keys."""
-        needs = f'{{"cpu": "{self.needs.cpu}", "gpus": {self.needs.gpus}}}'
+        device = "" if self.needs.device is None else f'"device": "{self.needs.device}", '
+        needs = f'{{"cpu": "{self.needs.cpu}", {device}"gpus": {self.needs.gpus}}}'
         return (
             f'{{"after": {json.dumps(self.after)}, "name": "{self.name}", "needs": {needs}, '
             f'"settings": {self.text}}}'

@@ -198,6 +198,7 @@ def _stages(job: int, one: Asked) -> list[dict[str, Any]]:
             "settings": stage.text,
             "cpu": stage.needs.cpu,
             "gpus": stage.needs.gpus,
+            "device": stage.needs.device,
             "state": "waiting",
             "failures": 0,
             "key": None,

@@ -18,14 +18,14 @@ class _Scene:
     """What waiting depends on.
 
     Attributes:
-        hosts: CPU slots and GPUs of the executors that answer.
+        hosts: CPU slots, GPUs and classes of the executors that answer.
         running: running jobs by user.
         holders: who holds which device.
         keys: who computes the result of a key right now.
     """
 
     time: float
-    hosts: list[tuple[int, int]]
+    hosts: list[tuple[int, int, list[str]]]
     running: Counter[int]
     holders: list[tuple[str, str]]
     keys: dict[str, str]
@@ -43,7 +43,8 @@ def reasons(tx: Connection, rows: Iterable[AnyRow]) -> dict[int, str]:
 def _scene(tx: Connection) -> _Scene:
     executors, jobs, leases = schema.executors, schema.jobs, schema.leases
     stages, attempts, slots = schema.stages, schema.attempts, schema.slots
-    alive = select(executors.c.cpu_slots, executors.c.gpus).where(executors.c.expires_at >= now())
+    columns = executors.c["cpu_slots", "gpus", "classes"]
+    alive = select(*columns).where(executors.c.expires_at >= now())
     held = (
         select(jobs.c.id, jobs.c.user, stages.c.key, attempts.c.number)
         # Outer joins, though every lease has the rest: SQLite would begin with all the jobs.
@@ -57,7 +58,7 @@ def _scene(tx: Connection) -> _Scene:
     taken = tx.execute(select(slots.c.device, slots.c.attempt)).all()
     return _Scene(
         time=tx.execute(select(now())).scalar_one(),
-        hosts=[(row.cpu_slots, len(row.gpus)) for row in tx.execute(alive)],
+        hosts=[(row.cpu_slots, len(row.gpus), row.classes) for row in tx.execute(alive)],
         running=Counter(row.user for row in running),
         holders=sorted({(row.device, owner[row.attempt]) for row in taken if row.attempt in owner}),
         keys={row.key: row.id for row in running if row.key is not None},
@@ -75,7 +76,10 @@ def _reason(row: AnyRow, scene: _Scene) -> str:
         return f"{row.user} has {scene.running[row.owner]} running jobs, the most allowed"
     if not scene.hosts:
         return "no executor is running"
-    if (most := max(gpus for _, gpus in scene.hosts)) < row.gpus:
+    able = [host for host in scene.hosts if row.device in (None, *host[2])]
+    if not able:
+        return f"needs a host of class {row.device}, and none answers"
+    if (most := max(gpus for _, gpus, _ in able)) < row.gpus:
         return f"needs {row.gpus} GPUs, but no executor has more than {most}"
     return _devices(row, scene)
 

@@ -41,6 +41,10 @@ def serve(
         int | None, typer.Option(min=1, help="Stages that may share the CPU; by default its cores.")
     ] = None,
     work: Annotated[bool, typer.Option(help="Whether this machine runs stages too.")] = True,
+    device_class: Annotated[
+        list[str] | None,
+        typer.Option(help="What this machine is, as a100, for jobs whose target.on asks for it."),
+    ] = None,
     ray: Annotated[
         str | None,
         typer.Option(
@@ -84,6 +88,7 @@ def serve(
             cpu_slots=cpu_slots,
             work=work,
             ray=ray,
+            classes=tuple(device_class or ()),
             studies=studies,
             retention=Retention(logs=keep_logs, runs=keep_runs),
         ),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +31,18 @@ class Instance:
     logs: Logs
     folder: Path
 
-    def scheduler(self, cpu_slots: int | None = None, ray: str | None = None) -> Scheduler:
+    def scheduler(
+        self,
+        cpu_slots: int | None = None,
+        ray: str | None = None,
+        classes: Sequence[str] = (),
+    ) -> Scheduler:
         """The scheduler of this machine, or of a Ray cluster.
 
         Args:
             cpu_slots: of this machine; see `devices.this_host`.
             ray: address of the cluster; see `RayLauncher`.
+            classes: of this machine; a cluster's nodes have their own.
 
         Raises:
             LauncherError: the cluster's token cannot be read.
@@ -46,14 +53,13 @@ class Instance:
             "STAIRPRUNE_RUNS": str(self.folder / "runs"),
         }
         settings = Settings(command=_WORKER, environment=environment)
-        return Scheduler(self.database, self._launcher(cpu_slots, ray), self.logs, settings)
-
-    def _launcher(self, cpu_slots: int | None, ray: str | None) -> Launcher:
         if ray is None:
-            return LocalLauncher(devices.this_host(cpu_slots))
-        from jobs.launcher_ray import RayLauncher
+            launcher: Launcher = LocalLauncher(devices.this_host(cpu_slots, classes))
+        else:
+            from jobs.launcher_ray import RayLauncher
 
-        return RayLauncher(ray, self.folder)
+            launcher = RayLauncher(ray, self.folder)
+        return Scheduler(self.database, launcher, self.logs, settings)
 
 
 def open_instance(folder: Path, url: str | None = None) -> Instance:

@@ -43,6 +43,7 @@ class Serving:
             the store has one already.
         cpu_slots: stages that may share the CPU; None: by the cores.
         work: whether stages are run, on this machine or a cluster.
+        classes: of this machine, for stages that ask for one.
         ray: address of a Ray cluster that runs them instead of this machine, as http://head:8265.
         studies: what optuna-dashboard is to show; see `service.http.dashboard`.
         retention: how long what ended jobs leave behind is kept.
@@ -59,6 +60,7 @@ class Serving:
     cpu_slots: int | None = None
     work: bool = True
     ray: str | None = None
+    classes: tuple[str, ...] = ()
     studies: str | None = None
     retention: Retention = field(default_factory=Retention)
 
@@ -88,7 +90,8 @@ def serve(serving: Serving, say: Callable[[str], None]) -> None:
     """Serves until it is told to stop (SIGINT, SIGTERM).
 
     Raises:
-        ServeError: a bind beyond this machine without a token, or a port that is taken.
+        ServeError: a bind beyond this machine without a token, a port that is taken, or no address
+            of a cluster.
         StoreError: the database cannot be used.
     """
     import uvicorn
@@ -98,6 +101,7 @@ def serve(serving: Serving, say: Callable[[str], None]) -> None:
     from service.http.app import create_app
     from service.instance import open_instance
 
+    _check_cluster(serving)
     settings = serving.settings()
     instance = open_instance(serving.folder, serving.url)
     users.ensure_exists(instance.database, serving.user)
@@ -121,7 +125,7 @@ def serve(serving: Serving, say: Callable[[str], None]) -> None:
     server = uvicorn.Server(config)
     stop = threading.Event()
     scheduler = threading.Thread(
-        target=instance.scheduler(serving.cpu_slots, serving.ray).run,
+        target=instance.scheduler(serving.cpu_slots, serving.ray, serving.classes).run,
         args=(stop, say),
         name="scheduler",
     )
@@ -143,6 +147,18 @@ def serve(serving: Serving, say: Callable[[str], None]) -> None:
         if serving.work:
             scheduler.join()
         instance.database.close()
+
+
+def _check_cluster(serving: Serving) -> None:
+    if serving.ray is None:
+        return
+    if not serving.ray.startswith(("http://", "https://")):
+        raise ServeError(f"--ray must be like http://head:8265, but got {serving.ray!r}")
+    if not (serving.url or "").startswith("postgresql"):
+        raise ServeError(
+            "--ray needs a store that all nodes reach: --url postgresql://USER@HOST/NAME, but got "
+            f"{'SQLite in the folder' if serving.url is None else 'another kind'}"
+        )
 
 
 def _until_told(server: uvicorn.Server, listener: socket.socket, closing: threading.Event) -> None:

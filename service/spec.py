@@ -68,6 +68,9 @@ class TargetSpec(Part):
     backend: str = "onnxruntime"
     device: str | None = None
     """For backends that do not find it themselves, such as `modelled`: which GPU."""
+    on: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = None
+    """Class of the hosts that measure, as the server's `--device-class` or a cluster's
+    `device:CLASS` names them; by default the server's own machine."""
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
     batch: int = Field(default=1, ge=1)
     threads: int = Field(default=1, ge=1)

@@ -1,7 +1,7 @@
 """A `JobSpec` as a submission to the job store: its stages, what they need, and where they count.
 
-What is measured is true of this machine only, so its stages carry the machine's name in their
-settings: another machine's result is never taken for it.
+What is measured is true of one kind of machine only, so its stages carry in their settings this
+machine's name, or the class of hosts that measure: another's result is never taken for it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def submission(spec: JobSpec, until: str | None = None, priority: int = 0) -> Su
 def _request(spec: JobSpec, stage: Stage) -> StageRequest:
     settings: dict[str, Any] = {"settings": stage.settings(spec)}
     if stage.name in _MEASURE:
-        settings["machine"] = _machine()
+        on = spec.target.on
+        settings["machine"] = _machine() if on is None else ["class", on]
     return StageRequest(
         name=stage.name,
         after=stage.after(spec),
@@ -62,4 +63,5 @@ def _needs(spec: JobSpec, stage: str) -> Needs:
     """The whole CPU while it is measured, or while it feeds a GPU that is."""
     if stage not in _MEASURE:
         return Needs()
-    return Needs(cpu="all", gpus=int(any(word in spec.target.backend for word in _ON_GPU)))
+    gpus = int(any(word in spec.target.backend for word in _ON_GPU))
+    return Needs(cpu="all", gpus=gpus, device=spec.target.on)

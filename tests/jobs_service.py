@@ -70,7 +70,7 @@ class Service:
 
     def submit(self, name: str, stages: int = 1, **plan: Any) -> str:
         """A job whose spec is `plan`; acknowledged when it returns."""
-        options = {key: plan.pop(key) for key in ("most_attempts", "cpu") if key in plan}
+        options = {key: plan.pop(key) for key in ("most_attempts", "cpu", "device") if key in plan}
         spec = json.dumps({"seed": name, **plan})
         return submit(self.database, "ann", submission(name, stages, spec=spec, **options), name)[0]
 

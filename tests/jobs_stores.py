@@ -38,13 +38,13 @@ def opened(url: str, *names: str) -> Database:
 
 def submission(name: str = "toy", stages: int = 2, **options: Any) -> Submission:
     """A job of some stages in a row; its spec and settings differ by name."""
-    cpu, gpus = options.pop("cpu", "slot"), options.pop("gpus", 0)
+    needs = Needs(**{k: options.pop(k) for k in ("cpu", "gpus", "device") if k in options})
     requests = tuple(
         StageRequest(
             name=f"s{place}",
             after=(f"s{place - 1}",) if place else (),
             settings={"name": name},
-            needs=Needs(cpu=cpu, gpus=gpus),
+            needs=needs,
         )
         for place in range(stages)
     )

@@ -51,10 +51,11 @@ class RayCluster:
         self._start("head", *self._head)
         self._until(lambda: self.alive() == ["head"])
 
-    def add(self, name: str, cpus: int = 4, gpus: int = 0) -> None:
+    def add(self, name: str, cpus: int = 4, gpus: int = 0, kind: str = "plain") -> None:
         """Adds a node and waits until the head knows it."""
         where = f"--address=127.0.0.1:{self._port}"
-        self._start(name, where, f"--num-cpus={cpus}", f"--num-gpus={gpus}")
+        self._start(name, where, f"--num-cpus={cpus}", f"--num-gpus={gpus}",
+                    f'--resources={{"device:{kind}": 1}}')  # fmt: skip
         self._until(lambda: name in self.alive())
 
     def kill(self, name: str) -> None:

@@ -83,13 +83,26 @@ def test_an_older_schema_is_brought_up_to_date_with_what_it_holds(
     store = Database(new_url(kind, tmp_path))
     upgrade(store, "0001")
     users.ensure(store, "ann")
-    job, _ = submit(store, "ann", submission())
-    with store.read() as tx:
+    job = "0123456789abcdef"
+    columns = {
+        "jobs": {"number": 1, "id": job, "user": 1, "name": "old", "priority": 0,
+                 "state": "queued", "wanted": "run", "spec": "{}", "submit_digest": "x",
+                 "most_attempts": 3, "position": 0, "fencing": 0, "events": 0, "not_before": 0.0,
+                 "created_at": 1.0},
+        "stages": {"number": 1, "job": 1, "position": 0, "name": "s0", "after": "[]",
+                   "settings": "{}", "cpu": "slot", "gpus": 0, "state": "waiting", "failures": 0},
+    }  # fmt: skip
+    with store.write() as tx:
         assert "candidates" in tx.dialect.get_table_names(tx)
+        for table, row in columns.items():
+            names = ", ".join(f'"{name}"' for name in row)
+            values = ", ".join(f":{name}" for name in row)
+            tx.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), row)
     upgrade(store)
     with store.read() as tx:
         assert "candidates" not in tx.dialect.get_table_names(tx)
-    assert views.show(store, job).job.state == "queued"
+    assert take(store).job == job
+    assert views.show(store, job).job.state == "running"
     store.close()
 
 
@@ -241,6 +254,26 @@ def test_gpus_are_taken_whole_by_uuid(store: Database) -> None:
     assert waits[1] == "needs 3 GPUs, but no executor has more than 1"
     assert take(store).job == plain
     assert claim(store, HOST, 9, 9) is None
+
+
+def test_a_class_of_hosts_is_kept_to_and_named(store: Database) -> None:
+    wanted = submission("measures", device="a100", cpu="all")
+    job = submit(store, "ann", wanted)[0]
+    executors.announce(store, HOST, 60)
+    assert claim(store, HOST, 9, 9) is None
+    assert views.show(store, job).job.waits == "needs a host of class a100, and none answers"
+    card = Host(name="card", cpu_slots=2, classes=("fast", "a100"))
+    executors.announce(store, card, 60)
+    assert executors.hosts(store)[0] == card
+    plain = submit(store, "ann", submission("plain"))[0]
+    busy = submit(store, "ann", submission("busy", priority=9))[0]
+    running = take(store, card)
+    assert running.job == busy
+    # The one host of the class keeps its CPU, however much nearer another is.
+    assert claim(store, card, 9, 9) is None
+    assert take(store).job == plain
+    _stop(store, running)
+    assert take(store, card).job == job
 
 
 def test_caps_of_users_hold_and_are_named(store: Database) -> None:

@@ -33,7 +33,7 @@ HEARTBEAT_S = 0.8
 def cluster() -> Iterator[RayCluster]:
     made = RayCluster()
     made.start_head()
-    made.add("one", cpus=4, gpus=2)
+    made.add("one", cpus=4, gpus=2, kind="a100")
     made.add("two", cpus=4, gpus=1)
     yield made
     made.close()
@@ -135,9 +135,9 @@ def test_nobody_knows_an_attempt_that_was_never_started(launcher: Launcher) -> N
 
 def test_nodes_are_hosts_and_the_head_is_none(token: RayCluster, tmp_path: Path) -> None:
     hosts = RayLauncher(token.address, tmp_path).hosts()
-    assert [(h.name.split("/")[0], h.cpu_slots, len(h.gpus)) for h in hosts] == [
-        ("one", 2, 2),
-        ("two", 2, 1),
+    assert [(h.name.split("/")[0], h.cpu_slots, len(h.gpus), h.classes) for h in hosts] == [
+        ("one", 2, 2, ("a100",)),
+        ("two", 2, 1, ("plain",)),
     ]
 
 
@@ -177,7 +177,7 @@ def service(token: RayCluster, tmp_path: Path) -> Iterator[Service]:
 
 def test_jobs_run_on_both_nodes_and_outlive_the_server(service: Service) -> None:
     jobs = {f"j{n}": service.submit(f"j{n}", 2, all={"steps": 20}) for n in range(4)}
-    alone = service.submit("alone", 1, cpu="all")
+    alone = service.submit("alone", 1, cpu="all", device="a100")
     long = service.submit("long", 1, all={"steps": 200})
     until(lambda: len(service.workers()) >= 4, 60, lambda: service.story(long))
     service.kill(signal.SIGTERM)
@@ -189,6 +189,7 @@ def test_jobs_run_on_both_nodes_and_outlive_the_server(service: Service) -> None
         service.expect_right(job, key, 2)
     service.wait(alone, "succeeded", seconds=60)
     service.wait(long, "succeeded", seconds=60)
+    assert service.show(alone).attempts[0].host.startswith("one/")
     hosts = {a.host.split("/")[0] for job in jobs.values() for a in service.show(job).attempts}
     assert hosts == {"one", "two"}
 

@@ -23,7 +23,7 @@ from jobs.database import Database
 from service.client.client import Client
 from service.client.errors import ClientError
 from service.instance import open_instance
-from service.serve import ServeError, Serving, _bind
+from service.serve import ServeError, Serving, _bind, serve
 
 KILLS = int(os.environ.get("STAIRPRUNE_SERVER_KILLS", "10"))
 
@@ -256,3 +256,23 @@ def test_a_token_of_a_file_lets_in_and_stays(tmp_path: Path) -> None:
     assert users.authenticate(database, "t" * 40) != found
     assert isinstance(database, Database)
     database.close()
+
+
+@pytest.mark.parametrize(
+    ("ray", "url", "words"),
+    [
+        (
+            "head:8265",
+            "postgresql:///x",
+            "--ray must be like http://head:8265, but got 'head:8265'",
+        ),
+        ("http://head:8265", None, "--ray needs a store .* but got SQLite in the folder"),
+        ("http://head:8265", "sqlite:///x.db", "but got another kind"),
+    ],
+)
+def test_a_cluster_needs_an_address_and_a_shared_store(
+    ray: str, url: str | None, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ServeError, match=words):
+        serve(Serving(folder=tmp_path, url=url, ray=ray), print)
+    assert not list(tmp_path.iterdir())
