@@ -76,6 +76,10 @@ class RayCluster:
             self.kill(name)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def names(self) -> list[str]:
+        """Nodes that were started and not killed, in that order."""
+        return [*self._nodes]
+
     def alive(self) -> list[str]:
         """Names of the nodes that the head believes alive; none while it does not answer."""
         token = {"Authorization": f"Bearer {self.environment['RAY_AUTH_TOKEN']}"}

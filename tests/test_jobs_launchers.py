@@ -7,9 +7,12 @@ apart, in the order of this file.
 from __future__ import annotations
 
 import contextlib
+import os
+import random
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from typing import Any
 import psutil
 import pytest
 from jobs_service import Service, until
+from jobs_stores import server
 from ray_cluster import RayCluster
 
 from jobs import control, executors, process
@@ -27,6 +31,8 @@ from jobs.launcher_local import LocalLauncher
 from jobs.launcher_ray import RayLauncher
 
 HEARTBEAT_S = 0.8
+KILLS = int(os.environ.get("STAIRPRUNE_KILLS", "3"))
+MOST_S = 3600.0  # after which nothing more is killed
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +220,93 @@ def test_a_killed_worker_and_a_dead_node_cost_one_attempt(
         assert detail.attempts[-1].host.startswith("one/")
 
 
+class Harm:
+    """What chance does to a cluster; each leaves it able to go on."""
+
+    def __init__(self, service: Service, cluster: RayCluster, chance: random.Random) -> None:
+        self.service, self.cluster, self.chance = service, cluster, chance
+        self.nodes = [name for name in cluster.alive() if name != "head"]
+        self.done: list[str] = []
+
+    def one(self) -> None:
+        """One harm of some kind."""
+        kinds = {self.worker: 8, self.frozen: 2, self.server: 4, self.node: 3, self.database: 2,
+                 self.head: 1}  # fmt: skip
+        [kind] = self.chance.choices([*kinds], [*kinds.values()])
+        self.done.append(kind.__name__)
+        kind()
+
+    def worker(self) -> None:
+        self._signal(signal.SIGKILL)
+
+    def frozen(self) -> None:
+        """A holder of a lease that stops and goes on once it is lost."""
+        victim = self._signal(signal.SIGSTOP)
+        time.sleep(4 * HEARTBEAT_S)
+        if victim is not None:
+            with contextlib.suppress(psutil.Error):
+                victim.resume()
+
+    def server(self) -> None:
+        self.service.kill()
+        self.service.start()
+
+    def node(self) -> None:
+        """A whole node at once, and a new one."""
+        gone = self.chance.choice(self.nodes)
+        self.cluster.kill(gone)
+        self.nodes.remove(gone)
+        self._add()
+
+    def head(self) -> None:
+        """The head, and so in the end its nodes; a new cluster in its place."""
+        for name in ["head", *self.nodes]:
+            self.cluster.kill(name)
+        self.nodes.clear()
+        self.cluster.start_head()
+        for _ in range(2):
+            self._add()
+
+    def database(self) -> None:
+        server().stop(signal.SIGQUIT)
+        time.sleep(self.chance.uniform(0, 2))
+        server().start()
+
+    def _add(self) -> None:
+        self.nodes.append(f"node-{len(self.done)}-{len(self.nodes)}")
+        self.cluster.add(self.nodes[-1])
+
+    def _signal(self, number: signal.Signals) -> psutil.Process | None:
+        victims = self.service.workers()
+        if not victims:
+            return None
+        victim = self.chance.choice(victims)
+        with contextlib.suppress(psutil.Error):
+            victim.send_signal(number)
+        return victim
+
+
+def test_random_harm_to_a_cluster_loses_and_doubles_nothing(
+    service: Service, cluster: RayCluster
+) -> None:
+    chance = random.Random(KILLS)
+    ledger: dict[str, str] = {}
+    harm = Harm(service, cluster, chance)
+    over = time.monotonic() + MOST_S
+    while len(harm.done) < KILLS and time.monotonic() < over:
+        for _ in range(2):
+            name = f"job-{len(ledger)}"
+            plan = {"steps": 20, "sleep": 0.05}
+            ledger[name] = service.submit(name, 2, all=plan, most_attempts=100)
+        time.sleep(chance.uniform(0.0, 3.0))
+        harm.one()
+    for name, job in ledger.items():
+        service.wait(job, "succeeded", seconds=180)
+        service.expect_right(job, name, 2)
+    until(lambda: service.workers() == [], 30)
+    print(Counter(harm.done), len(ledger), "jobs")
+
+
 def test_orphans_of_a_dead_head_end_once_their_lease_is_lost(
     service: Service, cluster: RayCluster
 ) -> None:
@@ -225,11 +318,11 @@ def test_orphans_of_a_dead_head_end_once_their_lease_is_lost(
     control.cancel(service.database, job)
     assert until(lambda: not service.workers(), 15) <= 3 * HEARTBEAT_S
     later = service.submit("later", 2)
-    with contextlib.suppress(KeyError):
-        cluster.kill("one")
+    for name in cluster.names():
+        cluster.kill(name)
     cluster.start_head()
-    cluster.add("three")
+    cluster.add("last")
     service.wait(job, "cancelled", seconds=60)
     service.wait(later, "succeeded", seconds=60)
     service.expect_right(later, "later", 2)
-    assert service.show(later).attempts[0].host.startswith("three/")
+    assert service.show(later).attempts[0].host.startswith("last/")
