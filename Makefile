@@ -21,9 +21,11 @@ browser:
 	  apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
 	else echo "no Chromium here: tests of the page are skipped"; fi
 
-# some 30 minutes: 300 kills per store, 300 of the server, 20 seeds of real searches
+# some 80 minutes: 300 kills per store, 200 harms to a cluster, 300 kills of the server, 20 seeds of
+# real searches
 chaos: $(VENV)/installed
 	STAIRPRUNE_KILLS=300 $(BIN)/python -m pytest tests/test_jobs_chaos.py -k random
+	STAIRPRUNE_KILLS=200 $(BIN)/python -m pytest tests/test_jobs_launchers.py -k random
 	STAIRPRUNE_SERVER_KILLS=300 $(BIN)/python -m pytest tests/test_service_serve.py -k kills
 	STAIRPRUNE_SEEDS=20 $(BIN)/python -m pytest tests/test_service_chaos.py
 	STAIRPRUNE_STAGES=all $(BIN)/python -m pytest tests/test_service_pipeline.py
