@@ -89,9 +89,9 @@ def _nearest(tx: Connection, host: Host, stage: AnyRow) -> bool:
     alive = select(*executors.c["host", "cpu_slots", "gpus", "classes"]).where(
         executors.c.expires_at >= now()
     )
-    held = Counter[tuple[str, bool]]()
-    for name, device in tx.execute(select(slots.c.host, slots.c.device)):
-        held[name, device == "cpu"] += 1
+    cpu = (slots.c.device == "cpu").label("cpu")
+    counted = select(slots.c.host, cpu, func.count().label("held")).group_by(slots.c.host, "cpu")
+    held = Counter({(row.host, bool(row.cpu)): row.held for row in tx.execute(counted)})
     lacks = {}
     for row in tx.execute(alive):
         wanted = row.cpu_slots if stage.cpu == "all" else 1

@@ -1,8 +1,9 @@
 """How long the scheduler takes to decide: `python -m benchmarks.service.deciding`.
 
-A decision is one claim with 10,000 jobs queued: which runs next on this host. Four queues, from the
-plain one to those made to be slow: all fit; none fits, as all wait for GPUs that are held; all but
-the last are of a user at the cap; all but the last wait for a twin that computes the same stage.
+A decision is one claim with 10,000 jobs queued: which runs next on this host. Five queues, from the
+plain one to those made to be slow: all fit; none fits, as all wait for GPUs that are held; the same
+in a cluster, where all wait for a whole server of 101; all but the last are of a user at the cap;
+all but the last wait for a twin that computes the same stage.
 Each decision is undone, so that the next finds the same queue. Both stores, SQLite on this disk.
 """
 
@@ -12,6 +13,7 @@ import argparse
 import os
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,9 @@ from sqlalchemy import delete, select, text, update
 from benchmarks.latency.output import RESULTS, show, write_json
 from benchmarks.latency.output import text as cell
 from benchmarks.service.__main__ import STORES, database, quantile
-from jobs import advance, claim, schema, users
+from jobs import advance, claim, executors, schema, users
 from jobs.database import Database
 from jobs.devices import Host
-from jobs.scheduler import Settings
 from jobs.submission import Needs, StageRequest, Submission
 from jobs.submit import MOST_AT_ONCE, Asked, submit_all
 from service.console import say
@@ -31,13 +32,19 @@ from service.instance import open_instance
 from service.version import VERSION
 
 JOBS, TIMES = 10_000, 50
+LONG_S = 1e6
+NOTHING = ("none fits", "cluster")
+"""Queues of which nothing can run."""
 GOAL_MS = 50.0
 CROWD, LONE = "crowd", "lone"
+SERVERS = 100
+"""Beside this host, where there is a cluster."""
 HOST = Host(name="bench", cpu_slots=16, gpus=tuple(f"GPU-{n}" for n in range(8)))
 QUEUES = {
     "all fit": "a mixed queue on an idle host",
     "none fits": "all need a GPU, and all GPUs are held",
     "user at the cap": "all but the last belong to a user who may run no more",
+    "cluster": "all need a whole server of 101, and another lacks as little",
     "twins": "all but the last wait for a stage that another job computes",
 }
 
@@ -47,7 +54,11 @@ def queue(kind: str, number: int) -> tuple[str, Submission]:
     last = number == JOBS - 1
     gpus = {"none fits": 1, "all fit": number % 3}.get(kind, 0)
     seed = "same" if kind == "twins" and not last else number
-    stage = StageRequest(name="work", settings={"seed": seed}, needs=Needs(gpus=gpus))
+    needs = Needs(gpus=gpus)
+    if kind == "cluster":
+        busy = number < (SERVERS + 1) * len(HOST.gpus)
+        needs = Needs(gpus=1) if busy else Needs(cpu="all", gpus=len(HOST.gpus))
+    stage = StageRequest(name="work", settings={"seed": seed}, needs=needs)
     user = LONE if kind == "user at the cap" and last else CROWD
     return user, Submission(name=f"job-{number}", spec="{}", stages=(stage,))
 
@@ -64,8 +75,13 @@ def fill(store: Database, kind: str) -> None:
     if kind in ("none fits", "twins", "user at the cap"):
         # The first one runs; it holds a GPU of eight, or what the others wait for.
         assert decide(store) is not None
-    if kind == "none fits":
-        while decide(store) is not None:
+    hosts = [HOST]
+    if kind == "cluster":
+        hosts += [replace(HOST, name=f"another-{n:03}") for n in range(SERVERS)]
+        for host in hosts:
+            executors.announce(store, host, LONG_S)
+    for host in hosts if kind in NOTHING else ():
+        while decide(store, host) is not None:
             pass
     if kind == "user at the cap":
         users.ensure(store, CROWD, most_running=1, most_open=2 * JOBS)
@@ -74,10 +90,9 @@ def fill(store: Database, kind: str) -> None:
         tx.execute(text("ANALYZE"))
 
 
-def decide(store: Database) -> claim.Claim | None:
+def decide(store: Database, host: Host = HOST) -> claim.Claim | None:
     """One decision."""
-    settings = Settings(command=())
-    return claim.claim(store, HOST, settings.lasts_s, settings.start_s)
+    return claim.claim(store, host, LONG_S, LONG_S)
 
 
 def undo(store: Database, found: claim.Claim) -> None:
@@ -104,7 +119,7 @@ def measure(store: Database, kind: str, times: int) -> dict[str, Any]:
         start = time.perf_counter()
         found = decide(store)
         seconds.append(time.perf_counter() - start)
-        if (found is None) != (kind == "none fits"):
+        if (found is None) != (kind in NOTHING):
             raise RuntimeError(f"{kind}: decided for {found}")
         if kind in ("user at the cap", "twins") and queue(kind, JOBS - 1)[1].name != named(
             store, found
