@@ -92,6 +92,18 @@ def jobs(
         typer.echo(f"more: --cursor {page.cursor}")
 
 
+def hosts(server: Server = None, json_: Json = False) -> None:
+    """Machines that take work now, and what is held on them."""
+    from service.jobs_view import machines
+
+    with connect(server) as client:
+        found = client.hosts()
+    if json_:
+        typer.echo(json.dumps([asdict(host) for host in found]))
+        return
+    out.print(machines(found))
+
+
 def show(job: JobId, server: Server = None, json_: Json = False) -> None:
     """A job's stages, attempts, and why it waits."""
     from service.jobs_view import detail
@@ -291,6 +303,7 @@ def _follow(client: Client, job: str) -> None:
 VERBS: tuple[Callable[..., None], ...] = (
     submit,
     jobs,
+    hosts,
     show,
     watch,
     logs,

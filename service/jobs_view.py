@@ -8,7 +8,7 @@ from typing import Any, Literal
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from service.client.replies import Candidate, Detail, Job
+from service.client.replies import Candidate, Detail, Host, Job
 
 _MADE = ("measured_ms", "measured_low", "measured_high", "test", "test_int8")
 _STYLES = {"running": "cyan", "succeeded": "green", "failed": "red", "cancelled": "yellow"}
@@ -34,6 +34,22 @@ def listing(jobs: list[Job]) -> RenderableType:
             job.waits or job.error or "",
         )
     return table if jobs else "no jobs"
+
+
+def machines(hosts: list[Host]) -> RenderableType:
+    """One line a host."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("host", "class", "CPU slots", "GPUs", "jobs"):
+        table.add_column(column, justify="right" if column in ("CPU slots", "GPUs") else "left")
+    for host in hosts:
+        table.add_row(
+            host.name,
+            " ".join(host.classes),
+            f"{host.cpu_held} of {host.cpu_slots}",
+            f"{host.gpus_held} of {host.gpus}",
+            " ".join(host.jobs),
+        )
+    return table if hosts else "no host takes work now"
 
 
 def detail(found: Detail) -> RenderableType:

@@ -274,6 +274,10 @@ def test_a_class_of_hosts_is_kept_to_and_named(store: Database) -> None:
     assert take(store).job == plain
     _stop(store, running)
     assert take(store, card).job == job
+    seen = {host.name: host for host in executors.capacity(store)}
+    assert (seen["card"].cpu_held, seen["card"].cpu_slots, seen["card"].jobs) == (2, 2, [job])
+    assert (seen["here"].cpu_held, seen["here"].jobs) == (1, [plain])
+    assert seen["card"].classes == ["fast", "a100"]
 
 
 def test_caps_of_users_hold_and_are_named(store: Database) -> None:

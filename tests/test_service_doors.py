@@ -229,6 +229,9 @@ def test_the_verbs_do_what_the_api_does(
         assert json.loads(cli(verb, made["id"], "--json"))["state"] in states, verb
     assert made["id"] in cli("jobs", "--name", "mini")
     assert json.loads(cli("jobs", "--state", "cancelled", "--json"))["jobs"]
+    [host] = json.loads(cli("hosts", "--json"))
+    assert (host["cpu_slots"] >= 1, host["gpus"], host["classes"]) == (True, 0, [])
+    assert host["name"] in cli("hosts")
     assert "profile" in cli("show", job)
     assert json.loads(cli("show", job, "--json"))["job"]["state"] == "succeeded"
     assert cli("logs", job)

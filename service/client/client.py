@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from service.client.replies import Candidate, Detail, Event, File, Found, Job, Page, TableInfo
+from service.client.replies import Candidate, Detail, Event, File, Found, Host, Job, Page, TableInfo
 from service.client.transport import Transport
 
 
@@ -49,6 +49,10 @@ class Client:
     def searchers(self) -> list[dict[str, Any]]:
         """Searchers with their options."""
         return self._to.list("GET", "/searchers")
+
+    def hosts(self) -> list[Host]:
+        """Hosts that take work now, and what is held on them."""
+        return [Host.read(host) for host in self._to.list("GET", "/hosts")]
 
     def metrics(self) -> str:
         """Figures in Prometheus' text format."""

@@ -42,6 +42,19 @@ class Job(_Reply):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Host(_Reply):
+    """Where stages run; see `jobs.executors.HostView`."""
+
+    name: str
+    classes: list[str]
+    cpu_slots: int
+    cpu_held: int
+    gpus: int
+    gpus_held: int
+    jobs: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Detail(_Reply):
     """A job with its spec, stages and attempts."""
 

@@ -54,8 +54,9 @@ def create_app(instance: Instance, settings: ServerSettings | None = None) -> Fa
         streams=threading.BoundedSemaphore(settings.most_streams),
     )
     names = [module.name for module in pkgutil.iter_modules(routes.__path__)]
-    # Every request walks the routes from the first: what is asked for most comes first.
-    for name in sorted(names, key=lambda name: (name != "jobs", name)):
+    # Every request walks the routes from the first, so what is asked for most comes first; last
+    # comes what takes any word for a verb.
+    for name in sorted(names, key=lambda name: (name != "jobs", name == "steering", name)):
         app.include_router(importlib.import_module(f"{routes.__name__}.{name}").router)
     app.include_router(pages.router)
     if settings.studies is not None:

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
+from jobs import executors
 from service.http.context import Asking, Server
 from service.presets import presets
 from service.spec import JobSpec
@@ -50,6 +51,12 @@ def searchers() -> list[dict[str, Any]]:
         {"name": name, "summary": found[0], "options": [asdict(option) for option in found[1]]}
         for name, found in ((name, describe(name)) for name in names())
     ]
+
+
+@router.get("/hosts")
+def hosts(server: Server) -> list[dict[str, Any]]:
+    """Hosts that take work now, and what is held on them."""
+    return [asdict(host) for host in executors.capacity(server.instance.database)]
 
 
 @router.get("/metrics", response_class=Response)

@@ -1,32 +1,21 @@
-"""Jobs: submit, list, show, and what may be asked of them."""
+"""Jobs: submit, list and show."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 
-from jobs import control, views
-from jobs.database import Database
-from jobs.users import User
-from service.http.bodies import Key, PriorityBody, SpecBody, SubmitBody
+from jobs import views
+from service.http.bodies import Key, SpecBody, SubmitBody
 from service.http.context import Asking, Server
-from service.http.errors import RefusedError
 from service.http.submitting import Submitting
 from service.submission import submission
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
 JobId = Annotated[str, Path(max_length=64)]
-Verb = Literal["cancel", "pause", "resume", "retry"]
-_VERBS: dict[Verb, Callable[[Database, str], None]] = {
-    "cancel": control.cancel,
-    "pause": control.pause,
-    "resume": control.resume,
-    "retry": control.retry,
-}
 
 
 @router.post("/check")
@@ -79,28 +68,3 @@ def show(job: JobId, server: Server) -> dict[str, Any]:
 def files(job: JobId, server: Server) -> list[dict[str, Any]]:
     """What finished stages made; each can be fetched from /api/v1/artifacts."""
     return [asdict(file) for file in views.files(server.instance.database, job)]
-
-
-@router.put("/{job}/priority")
-def prioritise(job: JobId, body: PriorityBody, server: Server, user: Asking) -> dict[str, Any]:
-    """Another priority: -100 (last) to 100 (first)."""
-    _require_owner(server.instance.database, job, user)
-    control.prioritise(server.instance.database, job, body.priority)
-    return asdict(views.view(server.instance.database, job))
-
-
-@router.post("/{job}/{verb}")
-def steer(job: JobId, verb: Verb, server: Server, user: Asking) -> dict[str, Any]:
-    """Cancel ends a job; pause stops it until it is resumed; retry runs again what failed.
-
-    What runs is asked to save its state; finished stages stay. A cancelled job may be retried too.
-    """
-    _require_owner(server.instance.database, job, user)
-    _VERBS[verb](server.instance.database, job)
-    return asdict(views.view(server.instance.database, job))
-
-
-def _require_owner(database: Database, job: str, user: User) -> None:
-    owner = views.view(database, job).user
-    if owner != user.name:
-        raise RefusedError(403, f"job {job} belongs to {owner}; only {owner} may change it")
