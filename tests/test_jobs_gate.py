@@ -42,7 +42,11 @@ def test_no_more_than_its_places_and_in_order(places: int) -> None:
         thread.join(10)
     assert most == places
     assert len(order) == 30
-    assert all(abs(number - place) < places for place, number in enumerate(order))
+    if places == 1:
+        assert order == list(range(30))
+    # One that was let in may be overtaken by those in the other places before it says so; without
+    # any order this would be some 300.
+    assert sum(abs(number - place) for place, number in enumerate(order)) < 150
 
 
 def test_one_who_is_interrupted_while_waiting_leaves_the_queue() -> None:

@@ -101,7 +101,9 @@ def test_several_at_a_time_with_a_teacher(tmp_path: Path) -> None:
     assert len(list((tmp_path / "out").glob("teacher-*.npy"))) == 1
     found = json.loads(output)
     assert {name: len(entry["test"]) for name, entry in found.items()} == {"best-1": 1, "best-2": 1}
-    assert found["best-1"]["test"] != found["best-2"]["test"]
+    # Their accuracies may be equal, counted on some hundred images.
+    weights = [path.read_bytes() for path in (tmp_path / "out").rglob("weights.safetensors")]
+    assert len(set(weights)) == 2
     again = start(tmp_path, "out")
     assert json.loads(again.communicate(timeout=100)[0]) == found
 
