@@ -170,8 +170,12 @@ class Scheduler:
         names = set(self._names())
         for dead in leases.expired(self.database):
             # It may only be stopped (SIGSTOP) and still hold the device.
-            if dead.host not in names or self.launcher.kill(dead.lease.attempt):
+            attempt = dead.lease.attempt
+            if dead.host not in names or self.launcher.kill(attempt):
                 leases.give_up(self.database, dead.lease)
+                # Not watched any more: a new head of a cluster would never know its end.
+                self.launcher.ended(attempt)
+                self._started.pop(attempt, None)
 
     def _stop_unwanted(self) -> None:
         """Ends attempts of jobs that shall pause or be cancelled; frees devices once they did."""

@@ -18,11 +18,15 @@ from types import FrameType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from jobs.launcher import LauncherError
 from service.http.settings import LOOPBACK, ServerSettings, host_of
 from service.upkeep import Retention, keep_tidy
 
 if TYPE_CHECKING:
     import uvicorn
+
+    from jobs.scheduler import Scheduler
+    from service.instance import Instance
 
 _DRAIN_S = 3
 
@@ -106,6 +110,7 @@ def serve(serving: Serving, say: Callable[[str], None]) -> None:
     instance = open_instance(serving.folder, serving.url)
     users.ensure_exists(instance.database, serving.user)
     token = admit(instance.database, serving)
+    runner = _scheduler(instance, serving)
     listener = _bind(serving)
     address = _address(serving, listener)
     app = create_app(instance, settings)
@@ -124,11 +129,7 @@ def serve(serving: Serving, say: Callable[[str], None]) -> None:
     )
     server = uvicorn.Server(config)
     stop = threading.Event()
-    scheduler = threading.Thread(
-        target=instance.scheduler(serving.cpu_slots, serving.ray, serving.classes).run,
-        args=(stop, say),
-        name="scheduler",
-    )
+    scheduler = threading.Thread(target=runner.run, args=(stop, say), name="scheduler")
     upkeep = threading.Thread(
         target=keep_tidy, args=(instance, serving.retention, stop, say), name="upkeep"
     )
@@ -147,6 +148,13 @@ def serve(serving: Serving, say: Callable[[str], None]) -> None:
         if serving.work:
             scheduler.join()
         instance.database.close()
+
+
+def _scheduler(instance: Instance, serving: Serving) -> Scheduler:
+    try:
+        return instance.scheduler(serving.cpu_slots, serving.ray, serving.classes)
+    except LauncherError as error:
+        raise ServeError(str(error)) from None
 
 
 def _check_cluster(serving: Serving) -> None:

@@ -9,9 +9,13 @@ from typing import Any
 
 from benchmarks.service.postgres import PostgresServer
 from jobs import users
+from jobs.claim import Claim, claim
 from jobs.database import Database
+from jobs.devices import Host
 from jobs.migrate import upgrade
 from jobs.submission import Needs, StageRequest, Submission
+
+HOST = Host(name="here", cpu_slots=2, gpus=("GPU-a",))
 
 
 @functools.cache
@@ -49,3 +53,10 @@ def submission(name: str = "toy", stages: int = 2, **options: Any) -> Submission
         for place in range(stages)
     )
     return Submission(name=name, spec=options.pop("spec", "{}"), stages=requests, **options)
+
+
+def take(store: Database, host: Host = HOST, lasts_s: float = 60.0) -> Claim:
+    """The next stage, which must be there."""
+    found = claim(store, host, lasts_s, lasts_s)
+    assert found is not None
+    return found

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from jobs_stores import new_url
 from service_server import MINI, mini, modelled
 
 from jobs import process, users, views
@@ -276,3 +277,14 @@ def test_a_cluster_needs_an_address_and_a_shared_store(
     with pytest.raises(ServeError, match=words):
         serve(Serving(folder=tmp_path, url=url, ray=ray), print)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_cluster_token_that_cannot_be_read_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "none"))
+    with pytest.raises(ServeError, match=r"RAY_AUTH_TOKEN_PATH=.*: cannot be read"):
+        serve(
+            Serving(folder=tmp_path, url=new_url("postgresql", tmp_path), ray="http://h:1"), print
+        )
