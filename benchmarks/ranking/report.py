@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.ranking.__main__ import done
-from benchmarks.ranking.protocol import configs, costs, load
+from benchmarks.ranking.protocol import ASKED, configs, costs, load
 from benchmarks.ranking.stats import FIGURES, RESAMPLES, Floats, bootstrap, difference, tau
 from benchmarks.search.spaces import RESULTS, write
 
@@ -22,7 +22,11 @@ GROUPS = {
     "band": ("band",),
     "all": ("wide", "band"),
     "band and more": ("band", "more"),
+    "asked": ("more",),
 }
+"""Configs by the first part of their name; of "asked" only those that came after the question."""
+FEWEST = 5
+"""Configs that an order needs."""
 Rows = dict[tuple[str, str, int], dict[str, Any]]
 
 
@@ -48,6 +52,9 @@ def predictors(rows: Rows, names: list[str]) -> dict[str, Floats]:
             for key in ("estimates", "without_recalibration"):
                 label = f"{name}-{seed}" + ("" if key == "estimates" else ", no recalibration")
                 found[label] = np.array([row[key][n] for n in names])
+    means = [v for label, v in found.items() if label[-1].isdigit()]
+    if len(means) > 1:
+        found["mean of supernets"] = np.mean(means, axis=0)
     found["random"] = np.random.default_rng(0).random(len(names))
     return found
 
@@ -55,7 +62,7 @@ def predictors(rows: Rows, names: list[str]) -> dict[str, Floats]:
 def ceiling(truth: dict[str, list[float]], names: list[str]) -> float | None:
     """Tau between the first two seeds: about the most that a predictor can reach."""
     twice = [truth[name] for name in names if len(truth[name]) > 1]
-    if len(twice) < 5:
+    if len(twice) < FEWEST:
         return None
     first, second = np.array([values[:2] for values in twice]).T
     return tau(first, second)
@@ -67,7 +74,9 @@ def study(rows: Rows, resamples: int = RESAMPLES) -> dict[str, Any]:
     result: dict[str, Any] = {"nets": sum(map(len, truth.values())), "groups": {}}
     for group, members in GROUPS.items():
         names = [name for name in truth if name.split("-")[0] in members]
-        if {name.split("-")[0] for name in names} != set(members):
+        if group == "asked":
+            names = [name for name in names if int(name.split("-")[1]) >= ASKED]
+        if {name.split("-")[0] for name in names} != set(members) or len(names) < FEWEST:
             continue
         values = np.array([np.mean(truth[name]) for name in names])
         known = predictors(rows, names)
