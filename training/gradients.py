@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from training.captured import Captured
 from training.errors import TrainingError
 from training.mixing import mixed
 from training.ranks import Ranks
@@ -28,6 +29,7 @@ class Gradients:
         self.task, self.ranks, self.device = task, ranks, device
         self.parts = task.recipe.accumulate * ranks.count
         self.chunks = 1
+        self._captured: Captured | None = None
         if self.parts > task.recipe.batch:
             raise TrainingError(
                 f"batch {task.recipe.batch} is less than {ranks.count} processes times accumulate "
@@ -74,7 +76,7 @@ class Gradients:
                         f"out of memory even at half of {len(pieces[0])} images; lower batch or "
                         f"raise accumulate: {error}"
                     ) from None
-            self.chunks = 2
+            self.chunks, self._captured = 2, None
             for parameter in self.task.model.parameters():
                 parameter.grad = None
 
@@ -91,6 +93,10 @@ class Gradients:
         )
         images = images.to(self.device, memory_format=torch.channels_last)
         labels = labels.to(self.device)
+        if task.repeats and self.device.type == "cuda" and self.parts == self.chunks == 1:
+            if self._captured is None:
+                self._captured = Captured(task.model, task.losses, images, labels)
+            return self._captured(images, labels)
         total = 0.0
         for some, target in zip(images.chunk(self.chunks), labels.chunk(self.chunks), strict=True):
             weight = share * len(some) / len(images)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from supernet.estimate import accuracy, weights_hash
+from supernet.resnet import ResNet
 from training.cached import Numbered, cached
 from training.data import Data
 from training.hints import Hinted, HintError, Maps, features
@@ -98,6 +99,7 @@ def train(
         identity=identity,
         limit_images=limit_images,
         between_epochs=lambda model: zero_smallest(net, recipe.soft_rate),
+        repeats=known is None and isinstance(net, ResNet),
     )
     return run(task, folder, progress, control)
 

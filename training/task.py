@@ -54,6 +54,7 @@ class Task:
         limit_images: train on a fixed random sample of that many.
         between_epochs: changes the model after every epoch but the last, by nothing but its
             present weights.
+        repeats: every step computes the same, a single loss; then a GPU is given it as one graph.
     """
 
     model: nn.Module
@@ -65,6 +66,7 @@ class Task:
     identity: Mapping[str, Any]
     limit_images: int | None = None
     between_epochs: Callable[[nn.Module], None] = lambda model: None
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
