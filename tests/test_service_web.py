@@ -261,6 +261,11 @@ def test_from_the_preset_to_training_and_download(watched: Watched, tmp_path: Pa
         page.get_by_role("link", name="Bundle", exact=True).click()
     with opened(Path(download.value.path())) as bundle:
         assert {check.verdict for check in verify(bundle)} == {"pass"}
+    with watched.server.client() as client:
+        trained = page.url.rstrip("/").rsplit("/", 1)[-1]
+        (file,) = [f for f in client.files(trained) if f.name.endswith(".bundle.zip")]
+        client.download(file.artifact, tmp_path / file.name)
+    assert (tmp_path / file.name).read_bytes() == Path(download.value.path()).read_bytes()
     with page.expect_download() as download:
         page.get_by_role("link", name="Report", exact=True).click()
     assert "<html" in Path(download.value.path()).read_text()[:500]
