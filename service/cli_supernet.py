@@ -63,6 +63,7 @@ def propose(
     """The configs that pruning criteria make of the job's limits, priced and scored."""
     from service.cli import job_folder
     from service.console import progress
+    from service.job import tables
     from service.proposals import proposals
     from supernet.arithmetic import encode
     from training.criterion import parts
@@ -70,7 +71,8 @@ def propose(
     names = tuple(criteria.split(","))
     for name in names:
         parts(name)
-    for stage in ("profile", "teacher", *(("supernet",) if score else ())):
+    done, _ = job_folder(job, runs, "teacher")
+    for stage in (*tables(done.spec), *(("supernet",) if score else ())):
         done, _ = job_folder(job, runs, stage)
     problem = done.problem()
     with done.folder.lock(), progress("criteria") as report:

@@ -11,7 +11,7 @@ from profiler import backend as backends
 from profiler import machine, memory
 from search import searcher
 from service import doctor_gpu
-from service.spec import JobSpec
+from service.spec import JobSpec, TargetSpec
 from training import data
 
 
@@ -35,30 +35,16 @@ def examine() -> dict[str, Any]:
 def missing(spec: JobSpec) -> list[str]:
     """What `spec` needs and this machine lacks, one line each."""
     lacks = []
-    target = spec.target
     for field, path in (
         ("profile.table", spec.profile.table),
         ("train.teacher_weights", spec.train.teacher_weights),
     ):
         if path is not None and not path.exists():
             lacks.append(f"{field}: {path} does not exist")
-    if target.backend not in backends.names():
-        lacks.append(
-            f"target.backend: {target.backend!r} is not among {', '.join(backends.names())}"
-        )
-    else:
-        backend = backends.load(target.backend)
-        try:
-            backends.load(target.backend, target.device)
-        except backends.BackendError as error:
-            lacks.append(f"target.device: {error}")
-        if reason := backend.unavailable():
-            lacks.append(f"target.backend: {target.backend} cannot run here: {reason}")
-        if target.precision not in backend.precisions:
-            lacks.append(
-                f"target.precision: {target.backend} measures {', '.join(backend.precisions)}, "
-                f"not {target.precision}"
-            )
+    lacks += _target("target", spec.target)
+    for name, target in spec.limits.targets().items():
+        if target.on is None:  # else it is another machine's to say
+            lacks += _target(f"limits.further.{name}.target", target)
     if spec.data.name not in data.names():
         lacks.append(f"data.name: {spec.data.name!r} is not among {', '.join(data.names())}")
     elif reason := data.dataset(spec.data.name).unavailable(spec.data.path):
@@ -67,6 +53,24 @@ def missing(spec: JobSpec) -> list[str]:
     if spec.search.searcher not in searcher.names():
         lacks.append(
             f"search.searcher: {spec.search.searcher!r} is not among {', '.join(searcher.names())}"
+        )
+    return lacks
+
+
+def _target(field: str, target: TargetSpec) -> list[str]:
+    if target.backend not in backends.names():
+        return [f"{field}.backend: {target.backend!r} is not among {', '.join(backends.names())}"]
+    lacks, backend = [], backends.load(target.backend)
+    try:
+        backends.load(target.backend, target.device)
+    except backends.BackendError as error:
+        lacks.append(f"{field}.device: {error}")
+    if reason := backend.unavailable():
+        lacks.append(f"{field}.backend: {target.backend} cannot run here: {reason}")
+    if target.precision not in backend.precisions:
+        lacks.append(
+            f"{field}.precision: {target.backend} measures {', '.join(backend.precisions)}, "
+            f"not {target.precision}"
         )
     return lacks
 

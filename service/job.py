@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from latency_tables.table import LatencyTable
 from service.console import Report
-from service.spec import JobSpec, resolve
+from service.spec import JobSpec, TargetSpec, resolve
 from service.store import RunFolder, read_json
 from supernet.arithmetic import count
 from supernet.config import ChannelConfig
@@ -35,6 +35,7 @@ class Stage:
         after: stages whose files it reads.
         settings: the part of the spec that decides its result; with the hashes of the files it
             reads this is the key under which a finished stage is reused.
+        measures: the target that it measures on, where it does: it then has the host to itself.
         run: does the work in its folder and returns the names of the files that are its result.
             Called again in the same folder after an interruption, it continues.
     """
@@ -44,11 +45,27 @@ class Stage:
     after: Callable[[JobSpec], tuple[str, ...]]
     settings: Callable[[JobSpec], object]
     run: Callable[[Job, Path, Report], list[str]]
+    measures: Callable[[JobSpec], TargetSpec] | None = None
 
 
 def always(*stages: str) -> Callable[[JobSpec], tuple[str, ...]]:
     """`after` of a stage that reads the same stages whatever the spec."""
     return lambda spec: stages
+
+
+def own_target(spec: JobSpec) -> TargetSpec:
+    """`measures` of a stage that measures on the job's own target."""
+    return spec.target
+
+
+def further_stage(name: str) -> str:
+    """The stage that measures the table of a further target."""
+    return f"profile-{name}"
+
+
+def tables(spec: JobSpec) -> tuple[str, ...]:
+    """The stages whose tables decide what a config costs."""
+    return ("profile", *(further_stage(name) for name in spec.limits.targets()))
 
 
 class Job:
@@ -109,13 +126,19 @@ class Job:
     def predictors(self) -> dict[str, Predictor]:
         """By metric, the predictor of each table: the job's own, and those of further limits."""
         from latency_tables.predict import Predictor
+
+        return {"latency_ms": Predictor(self.table())} | {
+            f"latency_ms:{name}": Predictor(self._further(name), self.spec.network)
+            for name in self.spec.limits.further
+        }
+
+    def _further(self, name: str) -> LatencyTable:
         from latency_tables.shipped import load
 
-        further = self.spec.limits.further
-        return {"latency_ms": Predictor(self.table())} | {
-            f"latency_ms:{name}": Predictor(load(limit.table), self.spec.network)
-            for name, limit in further.items()
-        }
+        given = self.spec.limits.further[name].table
+        if given is not None:
+            return load(given)
+        return LatencyTable.load(self.file(further_stage(name), "table.json"))
 
     def budget(self, predictors: Mapping[str, Predictor]) -> dict[str, float]:
         """The limits as numbers; percentages are of the dense network."""

@@ -12,6 +12,7 @@ from service.stages import (
     bundle,
     capacity,
     export,
+    further,
     measure,
     profile,
     quantise,
@@ -40,6 +41,13 @@ STAGES: tuple[Stage, ...] = (
 )
 
 
+def stages(spec: JobSpec) -> tuple[Stage, ...]:
+    """Those of a job, in order: all of `STAGES`, and a table for each further target before the
+    search, which is the first to read it."""
+    at = STAGES.index(search.STAGE)
+    return (*STAGES[:at], *further.stages(spec), *STAGES[at:])
+
+
 def run(spec: JobSpec, folder: Path, until: str | None = None) -> Job:
     """Brings a job to its end, or to the end of the stage `until`.
 
@@ -47,7 +55,13 @@ def run(spec: JobSpec, folder: Path, until: str | None = None) -> Job:
         SpecError: no such stage.
         RunError: another process works on this run.
     """
-    names = [stage.name for stage in STAGES]
+    for name, target in spec.limits.targets().items():
+        if target.on is not None:
+            raise SpecError(
+                f"limits.further.{name}.target.on: {target.on!r} is measured by a server's hosts; "
+                "submit the job to a server, give a table, or leave `on` out to measure here"
+            )
+    names = [stage.name for stage in stages(spec)]
     if until is not None and until not in names:
         raise SpecError(f"stage must be one of {', '.join(names)}, but got {until!r}")
     wanted = in_order(spec, until or names[-1])
@@ -55,7 +69,7 @@ def run(spec: JobSpec, folder: Path, until: str | None = None) -> Job:
     with job.folder.lock():
         files: dict[str, dict[str, str]] = {}
         for stage in wanted:
-            label = f"[{names.index(stage.name) + 1}/{len(STAGES)}]"
+            label = f"[{names.index(stage.name) + 1}/{len(names)}]"
             files[stage.name] = run_stage(job, stage, files, label=label)
     return job
 
@@ -63,9 +77,9 @@ def run(spec: JobSpec, folder: Path, until: str | None = None) -> Job:
 def in_order(spec: JobSpec, until: str) -> list[Stage]:
     """The stage and everything it reads, directly or not.
 
-    In the order of `STAGES`, but what is read comes first: some specs read from later stages.
+    In the order of `stages`, but what is read comes first: some specs read from later stages.
     """
-    by_name = {stage.name: stage for stage in STAGES}
+    by_name = {stage.name: stage for stage in stages(spec)}
     wanted, todo = set(), [until]
     while todo:
         name = todo.pop()
@@ -81,7 +95,7 @@ def in_order(spec: JobSpec, until: str) -> list[Stage]:
             add(before)
         found.setdefault(name, by_name[name])
 
-    for stage in STAGES:
+    for stage in by_name.values():
         if stage.name in wanted:
             add(stage.name)
     return list(found.values())

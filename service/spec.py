@@ -26,6 +26,7 @@ from training.criterion import parts
 from training.recipe import Recipe, SupernetRecipe
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+MOST_NAME = 40  # characters of a further target, whose name is part of a stage's
 LONGEST = 300  # characters of a value or reason that an error repeats
 
 
@@ -93,12 +94,21 @@ class ProfileSpec(Part):
 
 
 class FurtherLimit(Part):
-    """A latency limit on a further table: another device, precision or batch."""
+    """A latency limit on a further target: another device, precision or batch."""
 
-    table: str
+    table: str | None = None
     """A table file, or the name of a shipped table; it must cover the job's network."""
+    target: TargetSpec | None = None
+    """Or what is to be measured for it, by the job's `profile`; `on` says by which hosts."""
     latency_ms: float | str
     """A number, or a percentage of the dense network there."""
+
+    @model_validator(mode="after")
+    def _either(self) -> FurtherLimit:
+        if (self.table is None) == (self.target is None):
+            both = "neither" if self.table is None else "both"
+            raise SpecError(f"a further limit needs either table or target, but has {both}")
+        return self
 
 
 class Limits(Part):
@@ -115,8 +125,11 @@ class Limits(Part):
     @model_validator(mode="after")
     def _known(self) -> Limits:
         for name in self.further:
-            if not re.fullmatch(NAME, name):
-                raise SpecError(f"a name in limits.further must match {NAME}, got {name!r}")
+            if not (re.fullmatch(NAME, name) and len(name) <= MOST_NAME):
+                raise SpecError(
+                    f"a name in limits.further must match {NAME} and have at most {MOST_NAME} "
+                    f"characters, got {name!r:.120}"
+                )
         limits = self.given()
         for name, value in limits.items():
             resolve(value, 1.0, f"limits.{name}")
@@ -132,6 +145,11 @@ class Limits(Part):
         own = {"macs": self.macs, "params": self.params, "latency_ms": self.latency_ms}
         own |= {f"latency_ms:{name}": limit.latency_ms for name, limit in self.further.items()}
         return {k: v for k, v in own.items() if v is not None}
+
+    def targets(self) -> dict[str, TargetSpec]:
+        """Further targets that are measured, by name."""
+        found = {name: limit.target for name, limit in self.further.items()}
+        return {name: target for name, target in found.items() if target is not None}
 
 
 class CapacitySpec(Part):

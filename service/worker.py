@@ -17,9 +17,9 @@ from jobs.artifacts import Artifacts
 from jobs.attempts import Work
 from jobs.database import Database
 from latency_tables.table import LatencyTable
-from service.job import Job
+from service.job import Job, tables
 from service.library import facts
-from service.pipeline import STAGES, run_stage, stage_key
+from service.pipeline import run_stage, stage_key, stages
 from service.spec import JobSpec
 from service.store import RunError, RunFolder
 from training.recipe import decides
@@ -31,7 +31,7 @@ def do(work: Work, artifacts: Artifacts, report: worker.Report) -> Mapping[str, 
     """Runs the stage in the job's folder; returns its files by name."""
     spec = JobSpec.model_validate_json(work.spec)
     job = Job(spec, RunFolder(Path(os.environ[RUNS]) / work.job))
-    by_name = {stage.name: stage for stage in STAGES}
+    by_name = {stage.name: stage for stage in stages(spec)}
     if work.stage not in by_name:
         raise RunError(f"this stairprune has no stage {work.stage!r}; valid: {', '.join(by_name)}")
     with job.folder.lock():
@@ -55,7 +55,7 @@ def restore(
     Raises:
         StoreCorruptError: a stored file is gone or damaged.
     """
-    stage = next(stage for stage in STAGES if stage.name == name)
+    stage = next(stage for stage in stages(job.spec) if stage.name == name)
     key = stage_key(job, stage, finished)
     folder = job.folder.open(name, key)
     if (folder / "done.json").exists() and job.folder.finished(name, key) == files:
@@ -72,9 +72,10 @@ def register(
 ) -> None:
     """Lists a finished stage's table or supernet, so that it can be found without its job."""
     spec = JobSpec.model_validate_json(work.spec)
-    if work.stage == "profile":
+    if work.stage in tables(spec):
         details = facts(LatencyTable.load(paths["table.json"]))
-        assets.register(database, "tables", hashes["table.json"], spec.name, details, work.job)
+        name = spec.name + work.stage.removeprefix("profile").replace("-", ".", 1)
+        assets.register(database, "tables", hashes["table.json"], name, details, work.job)
     if work.stage == "supernet":
         details = {
             "network": asdict(spec.network),

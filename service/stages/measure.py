@@ -14,7 +14,7 @@ from typing import Any
 
 from latency_tables.table import Measurement
 from service.console import Report
-from service.job import Job, Stage, always
+from service.job import Job, Stage, always, own_target
 from service.spec import JobSpec
 from service.stages.profile import target
 from service.store import write_json
@@ -85,4 +85,5 @@ STAGE = Stage(
     after=always("select", "export", "quantise"),
     settings=settings,
     run=run,
+    measures=own_target,
 )

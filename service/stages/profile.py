@@ -6,7 +6,7 @@ from pathlib import Path
 
 from latency_tables.table import LatencyTable, Target
 from service.console import Report, say
-from service.job import Job, Stage, always
+from service.job import Job, Stage, always, own_target
 from service.plain import fields
 from service.spec import JobSpec
 from service.store import write_json
@@ -28,9 +28,9 @@ def run(job: Job, folder: Path, progress: Report) -> list[str]:
     from latency_tables.narrow import narrow
     from latency_tables.predict import Predictor
 
-    table = _table(job, folder, progress)
-    table.save(folder / "table.json")
-    predictor, space = Predictor(table), job.full_space()
+    found = table(job, folder, progress)
+    found.save(folder / "table.json")
+    predictor, space = Predictor(found), job.full_space()
     if job.spec.space.narrow:
         narrowed, _ = narrow(space, predictor)
     else:
@@ -41,10 +41,10 @@ def run(job: Job, folder: Path, progress: Report) -> list[str]:
         {"names": narrowed.names, "choices": narrowed.choices, **sizes},
     )
     held = predictor.held_out
-    if table.target.modelled:
-        say(f"  {table.target}")
+    if found.target.modelled:
+        say(f"  {found.target}")
     say(
-        f"  {len(table.rows)} shapes; networks never fitted are predicted with "
+        f"  {len(found.rows)} shapes; networks never fitted are predicted with "
         f"{held.mape_percent:.1f} % mean error; right edges narrow the space from "
         f"10^{space.log10_size:.1f} to 10^{narrowed.log10_size:.1f} configs"
     )
@@ -61,7 +61,7 @@ def target(spec: JobSpec) -> Target:
     return backend.target(spec.target.precision, spec.target.batch, spec.target.threads)
 
 
-def _table(job: Job, folder: Path, progress: Report) -> LatencyTable:
+def table(job: Job, folder: Path, progress: Report) -> LatencyTable:
     """The given table if it fits the target, else a new one."""
     from profiler.collect import collect
     from profiler.plan import Goals, Planner
@@ -69,9 +69,9 @@ def _table(job: Job, folder: Path, progress: Report) -> LatencyTable:
 
     spec, profile = job.spec, job.spec.profile
     if profile.table is not None:
-        table = LatencyTable.load(profile.table)
-        table.require(target(spec))
-        return table
+        given = LatencyTable.load(profile.table)
+        given.require(target(spec))
+        return given
     return collect(
         target(spec),
         spec.network,
@@ -98,4 +98,5 @@ STAGE = Stage(
     after=always(),
     settings=settings,
     run=run,
+    measures=own_target,
 )

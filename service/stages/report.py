@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from service.console import Report, say
-from service.job import Job, Stage, always
+from service.job import Job, Stage, tables
 from service.spec import JobSpec
 from service.store import write_json
 
@@ -37,9 +37,9 @@ def run(job: Job, folder: Path, progress: Report) -> list[str]:
 STAGE = Stage(
     name="report",
     summary="writing the report",
-    after=always(
+    after=lambda spec: (
         "capacity",
-        "profile",
+        *tables(spec),
         "supernet",
         "search",
         "select",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from service.console import Report
-from service.job import Job, Stage
+from service.job import Job, Stage, tables
 from service.proposals import proposals
 from service.scoring import mapper
 from service.spec import JobSpec
@@ -25,7 +25,11 @@ def settings(spec: JobSpec) -> object:
     """What decides the result; the space and the table come with the stages read."""
     return {
         "limits": spec.limits.model_dump(exclude_defaults=True),
-        "further": {name: _hash(limit.table) for name, limit in spec.limits.further.items()},
+        "further": {
+            name: _hash(limit.table)
+            for name, limit in spec.limits.further.items()
+            if limit.table is not None
+        },
         "search": _without_unset(spec.search.model_dump(exclude={"finalists"})),
         "estimate": spec.supernet.judges(),
         "seed": spec.seed,
@@ -102,7 +106,7 @@ def _objective(job: Job) -> tuple[Evaluator, str]:
 def reads(spec: JobSpec) -> tuple[str, ...]:
     """The supernet only where accuracy is estimated, the teacher where criteria look at it."""
     return (
-        "profile",
+        *tables(spec),
         *(("supernet",) if spec.search.objective == "estimate" else ()),
         *(("teacher",) if spec.search.first else ()),
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.console import Report, say
-from service.job import Job, Stage, always
+from service.job import Job, Stage, own_target, tables
 from service.spec import JobSpec
 from service.stages.measure import as_json
 from service.stages.profile import target
@@ -111,7 +111,8 @@ def _measure(
 STAGE = Stage(
     name="select",
     summary="the best candidates as whole networks, before any is trained",
-    after=always("profile", "search"),
+    after=lambda spec: (*tables(spec), "search"),
     settings=settings,
     run=run,
+    measures=own_target,
 )

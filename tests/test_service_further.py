@@ -1,0 +1,122 @@
+"""Further targets that are measured: by a run, one after another; by a server, on other hosts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from service_server import instance_in, mini, modelled, served
+
+from jobs import devices, views
+from jobs.launcher_local import LocalLauncher
+from service import pipeline
+from service.instance import Instance
+from service.spec import SpecError, from_data
+from service.submission import helpers, submission
+
+T4 = {"backend": "modelled", "device": "t4", "precision": "int8", "batch": 8}
+EDGE = {"edge": {"target": {**T4, "on": "edge"}, "latency_ms": "90%"}}
+
+
+def limits(further: dict[str, Any]) -> dict[str, Any]:
+    return {"limits": {"macs": None, "params": None, "latency_ms": "90%", "further": further}}
+
+
+@pytest.mark.parametrize(
+    ("further", "message"),
+    [
+        ({"x": {"latency_ms": 1}}, "either table or target, but has neither"),
+        ({"x": {"table": "a", "target": T4, "latency_ms": 1}}, "target, but has both"),
+        ({"x" * 41: {"target": T4, "latency_ms": 1}}, "at most 40 characters"),
+        ({"x y": {"target": T4, "latency_ms": 1}}, "a name in limits.further must match"),
+        ({"x": {"target": {**T4, "on": "a b"}, "latency_ms": 1}}, "limits.further.x.target.on"),
+    ],
+)
+def test_a_wrong_further_limit_is_named(further: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        from_data(modelled(**limits(further)))
+
+
+def test_a_run_measures_one_after_another_and_holds_both(tmp_path: Path) -> None:
+    further = {"batch": {"target": {"batch": 4}, "latency_ms": "90%"}}
+    spec = from_data(mini(search={"objective": "macs"}, **limits(further)))
+    job = pipeline.run(spec, tmp_path, until="search")
+    own, other = (found.table.target for found in job.predictors().values())
+    assert (own.batch, other.batch) == (1, 4)
+    limit = job.json("search", "budget.json")
+    assert set(limit) == {"latency_ms", "latency_ms:batch"}
+    found = [one["costs"] for one in job.json("search", "search.json")["candidates"]]
+    assert any(all(costs[m] <= limit[m] for m in limit) for costs in found)
+    before = (tmp_path / "profile-batch" / "done.json").read_bytes()
+    pipeline.run(spec, tmp_path, until="search")
+    assert (tmp_path / "profile-batch" / "done.json").read_bytes() == before
+
+
+def test_what_is_measured_elsewhere_is_for_a_server(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"edge\.target\.on: 'edge' is measured by a server"):
+        pipeline.run(from_data(modelled(**limits(EDGE))), tmp_path)
+
+
+def test_a_helper_is_the_jobs_own_stage_on_other_hosts() -> None:
+    spec = from_data(modelled(**limits({**EDGE, "here": {"target": T4, "latency_ms": 1}})))
+    job = submission(spec, until="search", priority=7)
+    names = [stage.name for stage in job.stages]
+    assert names == ["profile", "profile-edge", "profile-here", "search"]
+    by_name = {stage.name: stage for stage in job.stages}
+    assert set(by_name["search"].after) == {"profile", "profile-edge", "profile-here"}
+    assert by_name["profile-edge"].needs.device == "edge"
+    assert by_name["profile-edge"].settings["machine"] == ["class", "edge"]
+    (helper,) = helpers(spec, job)
+    assert helper.stages == (by_name["profile-edge"],)
+    assert (helper.name, helper.priority) == ("mini.profile-edge", 7)
+    assert helpers(spec, submission(spec, until="profile")) == []
+    long = from_data(modelled(name="n" * 100, **limits(EDGE)))
+    (helper,) = helpers(long, submission(long))
+    assert len(helper.name) == 100
+
+
+@contextmanager
+def edge_host(instance: Instance) -> Iterator[None]:
+    """A host of the class beside the server's, in this process."""
+    scheduler, stop = instance.scheduler(cpu_slots=1), threading.Event()
+    host = replace(devices.this_host(1, ("edge",)), name="edge-host")
+    scheduler.launcher = LocalLauncher(host)
+    thread = threading.Thread(target=scheduler.run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_a_server_measures_on_the_hosts_of_the_class_and_searches_under_all(
+    tmp_path: Path,
+) -> None:
+    instance, token = instance_in(tmp_path / "home")
+    with served(instance, token, work=True) as server, server.client() as client:
+        job = client.submit(spec=modelled(**limits(EDGE)), until="search", key="k").id
+        assert client.submit(spec=modelled(**limits(EDGE)), until="search", key="k").id == job
+        helper, own = client.jobs().jobs
+        assert (own.id, helper.name) == (job, "mini.profile-edge")
+        with edge_host(instance):
+            kinds = [event.kind for event in client.events(job)]
+        assert kinds[-1] == "succeeded"
+        where = {
+            attempt.stage: attempt.host
+            for one in (job, helper.id)
+            for attempt in views.show(instance.database, one).attempts
+        }
+        assert where["profile-edge"] == "edge-host"
+        assert views.show(instance.database, helper.id).job.state == "succeeded"
+        assert {"mini", "mini.edge"} <= {table.name for table in client.tables()}
+        found = client.candidates(job)
+        assert "latency_ms:edge" in found.metrics
+        assert set(found.budget) == {"latency_ms", "latency_ms:edge"}
+        assert found.candidates[0].figures["latency_ms:edge"]
+    instance.database.close()
