@@ -73,7 +73,7 @@ class Scheduler:
     def run(self, stop: threading.Event, say: Callable[[str], None] = lambda text: None) -> None:
         """Works until `stop` is set, then ends what does not go on alone; it goes on another time.
 
-        A database or a cluster that does not answer is waited for. Once it does, workers get the
+        A database or a cluster that does not answer, and a full disk, is waited for. Once it does, workers get the
         time of one lease to be heard before any is given up for dead.
 
         Args:
@@ -84,12 +84,13 @@ class Scheduler:
             try:
                 self.tick()
                 text = ""
-            except (StoreError, LauncherError) as error:
+            except (StoreError, LauncherError, OSError) as error:
                 self._reap_after = time.monotonic() + self.settings.lasts_s
                 text = str(error)
             if text != failing:
                 failing = text
-                say(text or "all answer again")
+                with contextlib.suppress(OSError):  # the disk may be full that keeps what is said
+                    say(text or "all answer again")
             stop.wait(self.settings.tick_s)
         self.close()
 
