@@ -63,6 +63,11 @@ def further_stage(name: str) -> str:
     return f"profile-{name}"
 
 
+def measured_stages(spec: JobSpec) -> tuple[str, ...]:
+    """The stages that measure the finalists."""
+    return ("measure", *(f"measure-{name}" for name in spec.limits.run_on()))
+
+
 def tables(spec: JobSpec) -> tuple[str, ...]:
     """The stages whose tables decide what a config costs."""
     return ("profile", *(further_stage(name) for name in spec.limits.targets()))

@@ -42,10 +42,12 @@ STAGES: tuple[Stage, ...] = (
 
 
 def stages(spec: JobSpec) -> tuple[Stage, ...]:
-    """Those of a job, in order: all of `STAGES`, and a table for each further target before the
-    search, which is the first to read it."""
-    at = STAGES.index(search.STAGE)
-    return (*STAGES[:at], *further.stages(spec), *STAGES[at:])
+    """Those of a job, in order: all of `STAGES`, and of each further target the table before the
+    search, which is the first to read it, and the finalists after their own measurement."""
+    at, end = STAGES.index(search.STAGE), STAGES.index(measure.STAGE) + 1
+    return (
+        *STAGES[:at], *further.tables(spec), *STAGES[at:end], *further.measures(spec), *STAGES[end:]
+    )  # fmt: skip
 
 
 def run(spec: JobSpec, folder: Path, until: str | None = None) -> Job:

@@ -9,6 +9,7 @@ from latency_tables.predict import Predictor
 from latency_tables.table import Measurement, Target
 from profiler.stats import paired_ratio, wilson
 from service.job import Job
+from service.report_further import on_further
 from service.stages.measure import read_measurement
 from service.verdict import caveat, elsewhere, keeps, limit_ms
 from supernet.arithmetic import count
@@ -19,7 +20,7 @@ def build(job: Job) -> dict[str, Any]:
     """The whole report.
 
     `meets` is true only where the MACs and the params lie within the budget, the measured latency
-    keeps its limit (see `service.verdict`) and the upper bounds on further tables keep theirs.
+    keeps its limit (see `service.verdict`) and those on further targets theirs.
     `caveat` says why none can, where that is so, and `elsewhere` what was predicted only.
     The latency limit of a job that gives it as a percentage is the one of the final run, in which
     the dense network was measured too.
@@ -35,8 +36,7 @@ def build(job: Job) -> dict[str, Any]:
         name: _entry(job, name, config, predictor, budget, measured, table.target)
         for name, config in job.finalists().items()
     }
-    for name, config in job.finalists().items():
-        further = {m: held_elsewhere(found, config, budget[m]) for m, found in predictors.items()}
+    for name, further in on_further(job, predictors, budget).items():
         entries[name]["further"] = further
         entries[name]["meets"] &= all(found["within"] for found in further.values())
     for name, found in eight_bits(job).items():
@@ -106,18 +106,6 @@ def _beside(int8: dict[str, Any], fp32: dict[str, Any], dense: dict[str, Any]) -
         for name, of in (("fp32", fp32), ("dense_fp32", dense))
     }
     return {"measured": own.median, "lo": own.lo, "hi": own.hi, **ratios}
-
-
-def held_elsewhere(predictor: Predictor, config: ChannelConfig, limit: float) -> dict[str, Any]:
-    """What a further table says of a network, in ms."""
-    found = predictor.config(config)
-    return {
-        "target": str(predictor.table.target),
-        "predicted": found.predicted,
-        "upper": found.upper,
-        "limit": limit,
-        "within": found.upper <= limit,
-    }
 
 
 def _table(predictor: Predictor) -> dict[str, Any]:

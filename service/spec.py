@@ -151,6 +151,10 @@ class Limits(Part):
         found = {name: limit.target for name, limit in self.further.items()}
         return {name: target for name, target in found.items() if target is not None}
 
+    def run_on(self) -> list[str]:
+        """Those of them that networks are run on."""
+        return [name for name, found in self.targets().items() if found.backend != "modelled"]
+
 
 class CapacitySpec(Part):
     """The check that this data can tell configs apart: largest against smallest config."""

@@ -35,6 +35,9 @@ def summarise(report: dict[str, Any]) -> Table:
         "meets",
     ):
         table.add_column(column, justify="left" if column == "network" else "right")
+    further = list(report["dense"].get("further", {}))
+    for metric in further:
+        table.add_column(metric.replace("latency_ms:", "ms, "), justify="right")
     for entry in (report["dense"], report["uniform"], *report["found"]):
         latency, accuracy = entry["latency_ms"], entry["accuracy"]
         table.add_row(
@@ -45,8 +48,15 @@ def summarise(report: dict[str, Any]) -> Table:
             f"{latency['predicted']:.3f}",
             f"{accuracy['test']:.4f} ({accuracy['lo']:.4f}..{accuracy['hi']:.4f})",
             "yes" if entry["meets"] else "not certified" if report.get("caveat") else "no",
+            *(_elsewhere(entry["further"][metric]) for metric in further),
         )
     return table
+
+
+def _elsewhere(found: dict[str, Any]) -> str:
+    if "measured" in found:
+        return f"{found['measured']:.3f} ({found['lo']:.3f}..{found['hi']:.3f})"
+    return f"<= {found['upper']:.3f}"
 
 
 def search_result(job: Job) -> dict[str, Any]:

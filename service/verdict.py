@@ -29,10 +29,9 @@ def caveat(limits: Limits, target: Target) -> str:
 
 
 def elsewhere(limits: Limits) -> str:
-    """Which limits are on targets not measured here, and so only predicted; may be empty."""
-    if not limits.further:
-        return ""
-    return f"limits on {', '.join(limits.further)} are held by prediction, and were not measured"
+    """Which limits are on targets where no network was run, and so only predicted; may be empty."""
+    names = ", ".join(name for name in limits.further if name not in limits.run_on())
+    return f"limits on {names} are held by prediction, and were not measured" if names else ""
 
 
 def keeps(limits: Limits, target: Target, measured: Measurement, dense: Measurement) -> bool:

@@ -16,8 +16,10 @@ from jobs import devices, views
 from jobs.launcher_local import LocalLauncher
 from service import pipeline
 from service.instance import Instance
+from service.report_further import on_further
 from service.spec import SpecError, from_data
 from service.submission import helpers, submission
+from service.verdict import elsewhere
 
 T4 = {"backend": "modelled", "device": "t4", "precision": "int8", "batch": 8}
 EDGE = {"edge": {"target": {**T4, "on": "edge"}, "latency_ms": "90%"}}
@@ -43,23 +45,43 @@ def test_a_wrong_further_limit_is_named(further: dict[str, Any], message: str) -
 
 
 def test_a_run_measures_one_after_another_and_holds_both(tmp_path: Path) -> None:
+    """Up to the finalists' measurement there, and what a report says of it."""
     further = {"batch": {"target": {"batch": 4}, "latency_ms": "90%"}}
     spec = from_data(mini(search={"objective": "macs"}, **limits(further)))
-    job = pipeline.run(spec, tmp_path, until="search")
+    job = pipeline.run(spec, tmp_path, until="measure-batch")
     own, other = (found.table.target for found in job.predictors().values())
     assert (own.batch, other.batch) == (1, 4)
     limit = job.json("search", "budget.json")
     assert set(limit) == {"latency_ms", "latency_ms:batch"}
-    found = [one["costs"] for one in job.json("search", "search.json")["candidates"]]
-    assert any(all(costs[m] <= limit[m] for m in limit) for costs in found)
+    tried = [one["costs"] for one in job.json("search", "search.json")["candidates"]]
+    assert any(all(costs[m] <= limit[m] for m in limit) for costs in tried)
     before = (tmp_path / "profile-batch" / "done.json").read_bytes()
-    pipeline.run(spec, tmp_path, until="search")
+    pipeline.run(spec, tmp_path, until="measure-batch")
     assert (tmp_path / "profile-batch" / "done.json").read_bytes() == before
+    predictors = job.predictors()
+    del predictors["latency_ms"]
+    found = on_further(job, predictors, limit)
+    assert set(found) == set(job.finalists()) == {"dense", "uniform", "found-1"}
+    dense, pruned = (found[name]["latency_ms:batch"] for name in ("dense", "found-1"))
+    assert dense["lo"] <= dense["measured"] <= dense["hi"]
+    assert limit["latency_ms:batch"] == pytest.approx(0.9 * dense["measured"])
+    assert not dense["within"]
+    assert pruned["within"] in (True, False)
+    assert pruned["lo"] <= pruned["measured"] <= pruned["hi"]
+    assert elsewhere(spec.limits) == ""
 
 
 def test_what_is_measured_elsewhere_is_for_a_server(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"edge\.target\.on: 'edge' is measured by a server"):
         pipeline.run(from_data(modelled(**limits(EDGE))), tmp_path)
+
+
+def test_a_modelled_target_measures_nothing_and_says_so() -> None:
+    spec = from_data(modelled(**limits(EDGE)))
+    assert "measure-edge" not in [stage.name for stage in pipeline.stages(spec)]
+    assert elsewhere(spec.limits) == (
+        "limits on edge are held by prediction, and were not measured"
+    )
 
 
 def test_a_helper_is_the_jobs_own_stage_on_other_hosts() -> None:

@@ -15,7 +15,7 @@ from search.feasibility import check
 from search.problem import SearchError
 from search.searcher import load as load_searcher
 from service.job import Job
-from service.report_json import held_elsewhere
+from service.report_further import held_elsewhere
 from service.spec import parse
 from service.stages.search import settings
 from service.store import RunFolder, write_json

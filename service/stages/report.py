@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from service.console import Report, say
-from service.job import Job, Stage, tables
+from service.job import Job, Stage, measured_stages, tables
 from service.spec import JobSpec
 from service.store import write_json
 
@@ -47,7 +47,7 @@ STAGE = Stage(
         "train",
         "export",
         "quantise",
-        "measure",
+        *measured_stages(spec),
         "bundle",
     ),
     settings=settings,

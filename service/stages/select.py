@@ -7,6 +7,7 @@ closest in *measured* latency to the first of them is the baseline that is train
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ def run(job: Job, folder: Path, progress: Report) -> list[str]:
     pool = {f"candidate-{i}": config for i, config in enumerate(configs, 1)}
     uniforms = _uniforms(job, configs[0])
     goal = target(job.spec)
-    measured = _measure(
+    measured = whole_networks(
         job, goal, {"dense": job.spec.network.dense(), **uniforms, **pool}, progress
     )
     limits, dense = job.spec.limits, measured["dense"]
@@ -96,9 +97,10 @@ def _uniforms(job: Job, found: ChannelConfig) -> dict[str, ChannelConfig]:
     return {f"uniform-{i}": config for i, config in enumerate(configs[:_UNIFORMS], 1)}
 
 
-def _measure(
-    job: Job, goal: Target, configs: dict[str, ChannelConfig], progress: Report
+def whole_networks(
+    job: Job, goal: Target, configs: Mapping[str, ChannelConfig], progress: Report
 ) -> dict[str, Measurement]:
+    """Networks with random weights end to end on a target, interleaved in one run."""
     from profiler.collect import compare
     from profiler.models import Whole
     from profiler.protocol import Protocol
