@@ -73,11 +73,13 @@ def test_a_disk_that_fills_up_loses_and_doubles_nothing(service: Service, small:
             refused += 1
         time.sleep(chance.uniform(0.2, 2.0))
         (small / "ballast").unlink()
-        ledger[late] = service.submit(late, STAGES, all=plan, most_attempts=100)
+        again = service.submit(late, STAGES, all=plan, most_attempts=100)
+        assert ledger.setdefault(late, again) == again
     assert service.process is not None
     assert service.process.poll() is None, (service.home / "serve.log").read_text()[-2000:]
     for name, job in ledger.items():
         service.wait(job, "succeeded", seconds=60 + TIMES)
         service.expect_right(job, name, STAGES)
-    assert refused == (TIMES if service.database.sqlite else 0)
+    # A write-ahead log that was longer before has room for some; PostgreSQL lies elsewhere.
+    assert refused > 0 if service.database.sqlite else refused == 0
     until(lambda: service.workers() == [], 5)
