@@ -1,8 +1,8 @@
 """Files by the hash of their bytes, and the rows that make them visible.
 
-A file is written under a temporary name, synced, renamed, its folder synced, and only then named
-by a row; so a row's file is always whole. Files without a row are swept. Paths are made of
-hashes alone, and callers outside know an artifact by an opaque id.
+A file is kept whole first (see `jobs.files`), and only then named by a row; so a row's file is
+always whole. Files without a row are swept. Files are named by hashes alone, and callers outside
+know an artifact by an opaque id.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import hashlib
 import os
 import re
 import secrets
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +23,7 @@ from jobs import schema
 from jobs.clock import now
 from jobs.database import Database
 from jobs.errors import StoreCorruptError, StoreError, StoreFullError, UnknownError
+from jobs.files import opened
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 20
@@ -31,13 +31,17 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Artifacts:
-    """A folder of files whose rows are in `database`."""
+    """Files whose rows are in `database`."""
 
-    def __init__(self, database: Database, root: Path) -> None:
+    def __init__(self, database: Database, address: str | Path) -> None:
+        """Args:
+        address: of the files, a folder or URL; see `files.opened`.
+
+        Raises:
+            StoreError: an address that cannot be used.
+        """
         self.database = database
-        self.root = root
-        self._temporary = root / "tmp"
-        self._temporary.mkdir(parents=True, exist_ok=True)
+        self.files = opened(address)
 
     def put(self, source: Path) -> str:
         """Stores a copy of a file; returns its hash.
@@ -46,17 +50,13 @@ class Artifacts:
             StoreFullError: no space; nothing is left behind.
             StoreError: it cannot be read or written.
         """
-        temporary = self._temporary / secrets.token_hex(8)
+        temporary = self.files.temporary()
         try:
             with source.open("rb") as file:
                 found, size = _copy(file, temporary)
-            target = self.path(found)
-            target.parent.mkdir(exist_ok=True)
-            # The row is written while no sweep runs: it would take the file away before.
+            # A sweep takes what was written long ago only, so it stays until its row is there.
+            self.files.keep(temporary, found)
             with self.database.write(serial="artifacts") as tx:
-                temporary.replace(target)
-                _sync(target.parent)
-                _sync(self.root)
                 _add(tx, found, size)
         except OSError as error:
             kind = StoreFullError if error.errno in _FULL else StoreError
@@ -65,12 +65,6 @@ class Artifacts:
             temporary.unlink(missing_ok=True)
         return found
 
-    def path(self, digest: str) -> Path:
-        """Where the file of a hash lies, whether there or not."""
-        if not _HASH.fullmatch(digest):
-            raise UnknownError(f"no artifact has the hash {digest!r:.80}")
-        return self.root / digest[:2] / digest
-
     def open(self, digest: str) -> BinaryIO:
         """The file for reading.
 
@@ -78,17 +72,18 @@ class Artifacts:
             UnknownError: never stored.
             StoreCorruptError: stored, but the file is gone or of another size.
         """
-        table, path = schema.artifacts, self.path(digest)
+        table = schema.artifacts
+        if not _HASH.fullmatch(digest):
+            raise UnknownError(f"no artifact has the hash {digest!r:.80}")
         with self.database.read() as tx:
             size = tx.execute(select(table.c.size).where(table.c.hash == digest)).scalar()
         if size is None:
             raise UnknownError(f"no artifact has the hash {digest}")
         try:
-            number = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            file = self.files.open(digest)
         except OSError as error:
             raise StoreCorruptError(f"artifact {digest}: its file is gone ({error})") from error
-        file = os.fdopen(number, "rb")
-        if os.fstat(number).st_size != size:
+        if length(file) != size:
             file.close()
             raise StoreCorruptError(f"artifact {digest}: its file does not have {size} bytes")
         return file
@@ -130,17 +125,19 @@ class Artifacts:
         Args:
             older_than_s: younger ones may belong to a `put` that is under way.
         """
-        limit = time.time() - older_than_s
         with self.database.write(serial="artifacts") as tx:
             known = set(tx.execute(select(schema.artifacts.c.hash)).scalars())
-            orphans = [
-                path
-                for path in self.root.glob("*/*")
-                if path.name not in known and path.lstat().st_mtime < limit
-            ]
-            for path in orphans:
-                path.unlink()
+            orphans = [name for name in self.files.older(older_than_s) if name not in known]
+            for name in orphans:
+                self.files.remove(name)
         return len(orphans)
+
+
+def length(file: BinaryIO) -> int:
+    """Bytes of a file that can be sought in; it is at its start then."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    return size
 
 
 def require(tx: Connection, hashes: Iterable[str]) -> None:
@@ -174,12 +171,3 @@ def _add(tx: Connection, digest: str, size: int) -> None:
         hash=digest, id=secrets.token_hex(8), size=size, created_at=now()
     )
     tx.execute(row.on_conflict_do_nothing(index_elements=["hash"]))
-
-
-def _sync(folder: Path) -> None:
-    """Makes renames in a folder last through a power cut."""
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

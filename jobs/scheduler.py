@@ -73,8 +73,8 @@ class Scheduler:
     def run(self, stop: threading.Event, say: Callable[[str], None] = lambda text: None) -> None:
         """Works until `stop` is set, then ends what does not go on alone; it goes on another time.
 
-        A database or a cluster that does not answer, and a full disk, is waited for. Once it does, workers get the
-        time of one lease to be heard before any is given up for dead.
+        A database or a cluster that does not answer, and a full disk, is waited for. Once it does,
+        workers get the time of one lease to be heard before any is given up for dead.
 
         Args:
             say: told when it fails, and when it is back.

@@ -46,7 +46,7 @@ def main(do: Do, arguments: Sequence[str], register: Register = _none) -> int:
     lease = Lease(attempt=arguments[0], fencing=int(arguments[1]))
     database = Database(os.environ[URL])
     try:
-        artifacts = Artifacts(database, Path(os.environ[FILES]))
+        artifacts = Artifacts(database, os.environ[FILES])
         return _attempt(do, register, database, artifacts, lease)
     except StaleLeaseError as error:
         print(error, flush=True)

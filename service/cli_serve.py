@@ -51,6 +51,10 @@ def serve(
             help="Ray cluster that runs stages instead of this machine, as http://HEAD:8265."
         ),
     ] = None,
+    artifacts: Annotated[
+        str | None,
+        typer.Option(help="Where stored files lie, as s3://BUCKET/PATH; by default in the folder."),
+    ] = None,
     keep_logs: Annotated[
         float, typer.Option(min=0, help="Days that logs of ended jobs are kept.")
     ] = 90.0,
@@ -88,6 +92,7 @@ def serve(
             cpu_slots=cpu_slots,
             work=work,
             ray=ray,
+            artifacts=artifacts,
             classes=tuple(device_class or ()),
             studies=studies,
             retention=Retention(logs=keep_logs, runs=keep_runs),

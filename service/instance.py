@@ -49,7 +49,7 @@ class Instance:
         """
         environment = {
             worker.URL: self.database.url,
-            worker.FILES: str(self.artifacts.root),
+            worker.FILES: self.artifacts.files.address,
             "STAIRPRUNE_RUNS": str(self.folder / "runs"),
         }
         settings = Settings(command=_WORKER, environment=environment)
@@ -62,14 +62,15 @@ class Instance:
         return Scheduler(self.database, launcher, self.logs, settings)
 
 
-def open_instance(folder: Path, url: str | None = None) -> Instance:
+def open_instance(folder: Path, url: str | None = None, artifacts: str | None = None) -> Instance:
     """Opens the store, creating or upgrading it, and the folders of files and logs in `folder`.
 
     Args:
         url: the database; an SQLite file in `folder` if not given.
+        artifacts: where files are stored, as s3://bucket/stairprune; in `folder` if not given.
 
     Raises:
-        StoreError: the database cannot be used.
+        StoreError: the database or the address of files cannot be used.
     """
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +78,7 @@ def open_instance(folder: Path, url: str | None = None) -> Instance:
     upgrade(database)
     return Instance(
         database=database,
-        artifacts=Artifacts(database, folder / "artifacts"),
+        artifacts=Artifacts(database, artifacts or folder / "artifacts"),
         logs=Logs(folder / "logs"),
         folder=folder,
     )

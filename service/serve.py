@@ -64,6 +64,7 @@ class Serving:
     cpu_slots: int | None = None
     work: bool = True
     ray: str | None = None
+    artifacts: str | None = None
     classes: tuple[str, ...] = ()
     studies: str | None = None
     retention: Retention = field(default_factory=Retention)
@@ -107,7 +108,7 @@ def serve(serving: Serving, say: Callable[[str], None]) -> None:
 
     _check_cluster(serving)
     settings = serving.settings()
-    instance = open_instance(serving.folder, serving.url)
+    instance = open_instance(serving.folder, serving.url, serving.artifacts)
     users.ensure_exists(instance.database, serving.user)
     token = admit(instance.database, serving)
     runner = _scheduler(instance, serving)

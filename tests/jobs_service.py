@@ -40,7 +40,7 @@ class Service:
         """Starts the scheduler."""
         known = {
             worker.URL: self.url,
-            worker.FILES: str(self.artifacts.root),
+            worker.FILES: self.artifacts.files.address,
             jobs_toy.HOME: str(self.home),
         }
         with (self.home / "serve.log").open("ab") as log:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from jobs_bucket import bucket
 from jobs_stores import HOST, new_url, submission, take
 from sqlalchemy import text
 
@@ -30,9 +31,13 @@ from jobs.schema import VERSION_TABLE, metadata
 from jobs.submit import submit
 
 
-@pytest.fixture
-def files(store: Database, tmp_path: Path) -> Artifacts:
-    return Artifacts(store, tmp_path / "artifacts")
+@pytest.fixture(params=["folder", "s3"])
+def files(
+    request: pytest.FixtureRequest, store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Artifacts:
+    if request.param == "folder":
+        return Artifacts(store, tmp_path / "artifacts")
+    return Artifacts(store, bucket(monkeypatch))
 
 
 def state(store: Database, job: str) -> str:
@@ -330,15 +335,16 @@ def test_files_are_whole_hidden_until_named_and_swept(
         assert file.read() == b"hello"
     files.copy(digest, tmp_path / "copy")
     assert (tmp_path / "copy").read_text() == "hello"
-    orphan = files.root / "ab" / ("ab" * 32)
-    orphan.parent.mkdir(exist_ok=True)
-    orphan.write_text("never named")
+    never = files.files.temporary()
+    never.write_text("never named")
+    files.files.keep(never, "ab" * 32)
     with pytest.raises(UnknownError):
         files.open("ab" * 32)
     assert files.sweep() == 0
     assert files.sweep(older_than_s=-60) == 1
-    assert not orphan.exists()
-    assert files.path(digest).exists()
+    with pytest.raises(FileNotFoundError):
+        files.files.open("ab" * 32)
+    assert files.files.open(digest).read() == b"hello"
     for wrong in ("../../etc/passwd", "", "A" * 64, digest + "/", "é" * 64):
         with pytest.raises(UnknownError):
             files.open(wrong)

@@ -12,6 +12,7 @@ import pytest
 from service_server import Server, instance_in, mini, served
 
 from jobs import control, views
+from jobs.files_local import LocalFiles
 from jobs.logs import Logs
 from service.client.errors import BusyError
 from service.client.sse import Message, messages
@@ -147,8 +148,9 @@ def test_a_file_comes_whole_in_parts_or_not_at_all(server: Server, tmp_path: Pat
     head = httpx2.head(server.address + path, headers={"Authorization": f"Bearer {server.token}"})
     assert int(head.headers["content-length"]) == len(whole)
     assert raw(server, f"/api/v1/artifacts/{digest}").status_code == 404
-    artifacts.path(digest).unlink()
-    artifacts.path(digest).symlink_to(source)
+    stored = LocalFiles(Path(artifacts.files.address)).path(digest)
+    stored.unlink()
+    stored.symlink_to(source)
     assert raw(server, path).status_code == 500
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from starlette.responses import Response, StreamingResponse
 
+from jobs.artifacts import length
 from service.http.errors import RefusedError
 
 _CHUNK = 1 << 18
@@ -35,7 +35,7 @@ def respond(file: BinaryIO, name: str, tag: str, wanted: str | None, known: str 
     if known is not None and quoted in [part.strip() for part in known.split(",")]:
         file.close()
         return Response(status_code=304, headers=headers)
-    size = os.fstat(file.fileno()).st_size
+    size = length(file)
     start, stop, status = 0, size, 200
     if wanted is not None and (part := _range(wanted, size)) is not None:
         start, stop = part
