@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -89,11 +90,12 @@ def _nvidia() -> tuple[str, ...]:
     return tuple(line.strip() for line in done.stdout.splitlines() if line.startswith("GPU-"))
 
 
-def taken(tx: Connection, host: str) -> set[Slot]:
-    """Slots of a host that someone holds."""
-    table = schema.slots
-    rows = tx.execute(select(table.c.device, table.c.slot).where(table.c.host == host))
-    return {(device, slot) for device, slot in rows}
+def taken(tx: Connection) -> dict[str, set[Slot]]:
+    """Slots that someone holds, by host; of a host that holds none, an empty set."""
+    table, found = schema.slots, defaultdict[str, set[Slot]](set)
+    for host, device, slot in tx.execute(select(table.c.host, table.c.device, table.c.slot)):
+        found[host].add((device, slot))
+    return found
 
 
 def take(tx: Connection, host: str, attempt: int, chosen: Sequence[Slot]) -> None:

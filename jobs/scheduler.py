@@ -102,9 +102,8 @@ class Scheduler:
             self._reap()
         self._stop_unwanted()
         advance.reuse(self.database)
-        for host in self._hosts:
-            while (found := self._claim(host)) is not None:
-                self._start(found, host)
+        while (found := self._claim()) is not None:
+            self._start(found)
 
     def close(self) -> None:
         """Ends all workers that would end with it, and says so if the database answers."""
@@ -131,9 +130,9 @@ class Scheduler:
     def _names(self) -> list[str]:
         return [host.name for host in self._hosts]
 
-    def _claim(self, host: Host) -> Claim | None:
+    def _claim(self) -> Claim | None:
         settings = self.settings
-        return claim.claim(self.database, host, settings.lasts_s, settings.start_s)
+        return claim.claim_any(self.database, self._hosts, settings.lasts_s, settings.start_s)
 
     def _look_around(self) -> None:
         """Which hosts there are; those that left are forgotten, the others announced in time."""
@@ -199,11 +198,11 @@ class Scheduler:
                 attempts.interrupt(self.database, lease, reason)
             self._stopping.pop(lease.attempt, None)
 
-    def _start(self, found: Claim, host: Host) -> None:
+    def _start(self, found: Claim) -> None:
         lease, settings = found.lease, self.settings
         launch = Launch(
             attempt=lease.attempt,
-            host=host.name,
+            host=found.host,
             command=[*settings.command, lease.attempt, str(lease.fencing)],
             environment=settings.environment,
             whole_cpu=found.whole_cpu,

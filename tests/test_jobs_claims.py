@@ -8,7 +8,7 @@ from jobs_stores import HOST, submission, take
 from sqlalchemy import event
 
 from jobs import attempts, control, executors, users, views
-from jobs.claim import Claim, claim
+from jobs.claim import Claim, claim, claim_any
 from jobs.database import Database
 from jobs.devices import Host
 from jobs.submit import submit
@@ -165,3 +165,26 @@ def test_a_decision_asks_as_little_however_many_wait(store: Database) -> None:
     assert take(store, host).gpus == ()
     assert claim(store, host, 9, 9) is None
     assert len(asked) < 40
+
+
+def test_full_hosts_are_passed_by_at_no_cost(store: Database) -> None:
+    """One question for all that are alike, and the first host with room gets what is next."""
+    hosts = [Host(name=f"h{n}", cpu_slots=4, gpus=(f"GPU-{n}",)) for n in range(6)]
+    jobs = [submit(store, "ann", submission(f"g{n}", gpus=1))[0] for n in range(8)]
+    for host in hosts[:-1]:
+        take(store, host)
+    questions = []
+
+    def asked(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        questions.append("NOT IN" in statement and "ORDER BY" in statement)
+
+    event.listen(store.engine, "before_cursor_execute", asked)
+    found = claim_any(store, hosts, 9, 9)
+    assert found is not None
+    assert (found.job, found.host, found.gpus) == (jobs[5], "h5", ("GPU-5",))
+    assert sum(questions) == 2  # without a free GPU, and with one
+    questions.clear()
+    assert claim_any(store, hosts, 9, 9) is None
+    assert sum(questions) == 1
+    assert claim_any(store, [], 9, 9) is None
+    event.remove(store.engine, "before_cursor_execute", asked)
