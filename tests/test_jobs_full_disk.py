@@ -17,7 +17,7 @@ from jobs_service import Service, until
 
 from jobs.errors import StoreFullError
 
-TIMES = int(os.environ.get("STAIRPRUNE_KILLS", "5"))
+TIMES = int(os.environ.get("STAIRPRUNE_KILLS", "3"))
 STAGES = 2
 pytestmark = pytest.mark.slow
 

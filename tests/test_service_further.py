@@ -25,8 +25,8 @@ T4 = {"backend": "modelled", "device": "t4", "precision": "int8", "batch": 8}
 EDGE = {"edge": {"target": {**T4, "on": "edge"}, "latency_ms": "90%"}}
 
 
-def limits(further: dict[str, Any]) -> dict[str, Any]:
-    return {"limits": {"macs": None, "params": None, "latency_ms": "90%", "further": further}}
+def limits(further: dict[str, Any], own: str = "90%") -> dict[str, Any]:
+    return {"limits": {"macs": None, "params": None, "latency_ms": own, "further": further}}
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,10 @@ def test_a_wrong_further_limit_is_named(further: dict[str, Any], message: str) -
 
 def test_a_run_measures_one_after_another_and_holds_both(tmp_path: Path) -> None:
     """Up to the finalists' measurement there, and what a report says of it."""
-    further = {"batch": {"target": {"batch": 4}, "latency_ms": "90%"}}
-    spec = from_data(mini(search={"objective": "macs"}, **limits(further)))
+    # Wide limits: networks of a few microseconds, measured beside other work.
+    further = {"batch": {"target": {"batch": 4}, "latency_ms": "300%"}}
+    few = {"points_per_geometry": 8, "chains": 0, "networks_fit": 5, "networks_held_out": 5}
+    spec = from_data(mini(search={"objective": "macs"}, profile=few, **limits(further, "300%")))
     job = pipeline.run(spec, tmp_path, until="measure-batch")
     own, other = (found.table.target for found in job.predictors().values())
     assert (own.batch, other.batch) == (1, 4)
@@ -64,8 +66,8 @@ def test_a_run_measures_one_after_another_and_holds_both(tmp_path: Path) -> None
     assert set(found) == set(job.finalists()) == {"dense", "uniform", "found-1"}
     dense, pruned = (found[name]["latency_ms:batch"] for name in ("dense", "found-1"))
     assert dense["lo"] <= dense["measured"] <= dense["hi"]
-    assert limit["latency_ms:batch"] == pytest.approx(0.9 * dense["measured"])
-    assert not dense["within"]
+    assert limit["latency_ms:batch"] == pytest.approx(3 * dense["measured"])
+    assert dense["within"]
     assert pruned["within"] in (True, False)
     assert pruned["lo"] <= pruned["measured"] <= pruned["hi"]
     assert elsewhere(spec.limits) == ""
