@@ -26,7 +26,7 @@ browser:
 chaos: $(VENV)/installed
 	STAIRPRUNE_KILLS=300 $(BIN)/python -m pytest tests/test_jobs_chaos.py -k random
 	STAIRPRUNE_KILLS=200 $(BIN)/python -m pytest tests/test_jobs_launchers.py -k random
-	STAIRPRUNE_KILLS=100 $(BIN)/python -m pytest tests/test_jobs_full_disk.py
+	STAIRPRUNE_KILLS=50 $(BIN)/python -m pytest tests/test_jobs_full_disk.py
 	STAIRPRUNE_SERVER_KILLS=300 $(BIN)/python -m pytest tests/test_service_serve.py -k kills
 	STAIRPRUNE_SEEDS=20 $(BIN)/python -m pytest tests/test_service_chaos.py
 	STAIRPRUNE_STAGES=all $(BIN)/python -m pytest tests/test_service_pipeline.py
