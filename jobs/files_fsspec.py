@@ -34,11 +34,11 @@ class FsspecFiles:
             ) from error
         self._fs: Any = found[0]
         self._root: str = found[1]
-        self._here = Path(tempfile.mkdtemp(prefix="stairprune-"))
+        self._here = tempfile.TemporaryDirectory(prefix="stairprune-")  # goes with this object
 
     def temporary(self) -> Path:
         """In a folder of this process."""
-        with tempfile.NamedTemporaryFile(dir=self._here, delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=self._here.name, delete=False) as file:
             return Path(file.name)
 
     def keep(self, temporary: Path, name: str) -> None:

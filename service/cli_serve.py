@@ -12,6 +12,10 @@ token_app = typer.Typer(help="Tokens and users of a server's store.", no_args_is
 Folder = Annotated[
     Path, typer.Option(help="Where the server keeps everything.", envvar="STAIRPRUNE_HOME")
 ]
+Stored = Annotated[
+    str | None,
+    typer.Option(help="Where stored files lie, as s3://BUCKET/PATH; by default in the folder."),
+]
 Url = Annotated[
     str | None,
     typer.Option(
@@ -51,10 +55,7 @@ def serve(
             help="Ray cluster that runs stages instead of this machine, as http://HEAD:8265."
         ),
     ] = None,
-    artifacts: Annotated[
-        str | None,
-        typer.Option(help="Where stored files lie, as s3://BUCKET/PATH; by default in the folder."),
-    ] = None,
+    artifacts: Stored = None,
     keep_logs: Annotated[
         float, typer.Option(min=0, help="Days that logs of ended jobs are kept.")
     ] = 90.0,
@@ -104,6 +105,7 @@ def serve(
 def tidy(
     folder: Folder = HOME,
     url: Url = None,
+    artifacts: Stored = None,
     keep_logs: Annotated[float, typer.Option(min=0, help="Days.")] = 90.0,
     keep_runs: Annotated[float, typer.Option(min=0, help="Days.")] = 7.0,
     dry_run: Annotated[bool, typer.Option(help="Only say what would go.")] = False,
@@ -114,7 +116,7 @@ def tidy(
     from service.upkeep import tidy as clear
 
     keep = Retention(logs=keep_logs, runs=keep_runs)
-    cleared = clear(open_instance(folder, url), keep, dry=dry_run)
+    cleared = clear(open_instance(folder, url, artifacts), keep, dry=dry_run)
     if dry_run:
         for path in (*cleared.logs, *cleared.runs):
             typer.echo(path)

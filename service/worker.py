@@ -6,6 +6,7 @@ another one ended. The job's folder is kept between attempts for what a stage le
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Mapping
@@ -63,7 +64,7 @@ def restore(
     for file, digest in files.items():
         target = folder / file
         target.parent.mkdir(parents=True, exist_ok=True)
-        artifacts.copy(digest, target)
+        worker.patiently(functools.partial(artifacts.copy, digest, target))
     job.folder.finish(name, key, sorted(files), 0.0)
 
 

@@ -16,6 +16,7 @@ import pytest
 import uvicorn
 
 from jobs import users
+from jobs.scheduler import Scheduler
 from service.client.client import Client
 from service.http.app import create_app
 from service.http.context import Context
@@ -64,6 +65,19 @@ def instance_in(folder: Path, url: str | None = None) -> tuple[Instance, str]:
     for name in ("ann", "bob"):
         users.ensure(instance.database, name, most_running=100, most_open=100_000)
     return instance, users.create_token(instance.database, "ann")
+
+
+@contextmanager
+def scheduling(scheduler: Scheduler) -> Iterator[None]:
+    """A scheduler in a thread, as the server has it."""
+    stop = threading.Event()
+    thread = threading.Thread(target=scheduler.run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from service_server import instance_in, mini, modelled, served
+from service_server import instance_in, mini, modelled, scheduling, served
 
 from jobs import devices, views
 from jobs.launcher_local import LocalLauncher
@@ -107,16 +106,11 @@ def test_a_helper_is_the_jobs_own_stage_on_other_hosts() -> None:
 @contextmanager
 def edge_host(instance: Instance) -> Iterator[None]:
     """A host of the class beside the server's, in this process."""
-    scheduler, stop = instance.scheduler(cpu_slots=1), threading.Event()
+    scheduler = instance.scheduler(cpu_slots=1)
     host = replace(devices.this_host(1, ("edge",)), name="edge-host")
     scheduler.launcher = LocalLauncher(host)
-    thread = threading.Thread(target=scheduler.run, args=(stop,))
-    thread.start()
-    try:
+    with scheduling(scheduler):
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def test_a_server_measures_on_the_hosts_of_the_class_and_searches_under_all(

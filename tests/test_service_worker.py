@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from service_server import scheduling
 
 from jobs import users, views
 from jobs.submit import submit
@@ -29,14 +29,8 @@ PRESETS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 @contextmanager
 def running(instance: Instance) -> Iterator[None]:
     """The scheduler in a thread, as the server has it."""
-    stop = threading.Event()
-    thread = threading.Thread(target=instance.scheduler(cpu_slots=2).run, args=(stop,))
-    thread.start()
-    try:
+    with scheduling(instance.scheduler(cpu_slots=2)):
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def wait(instance: Instance, job: str) -> views.JobDetail:

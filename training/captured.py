@@ -35,6 +35,14 @@ class Captured:
         self._images, self._labels = images.clone(), labels.clone()
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         kept = [buffer.clone() for buffer in model.buffers()]
+        try:
+            self._capture(losses)
+        finally:
+            self._clear()
+            for buffer, value in zip(model.buffers(), kept, strict=True):
+                buffer.copy_(value)  # Warming up counted in batch norm's running statistics.
+
+    def _capture(self, losses: Losses) -> None:
         aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
@@ -46,9 +54,6 @@ class Captured:
         with torch.cuda.graph(self._graph):
             self._loss = self._backward(losses)
         self._gradients = [p.grad for p in self._parameters]
-        self._clear()
-        for buffer, value in zip(model.buffers(), kept, strict=True):
-            buffer.copy_(value)  # Warming up counted in batch norm's running statistics.
 
     def __call__(self, images: Tensor, labels: Tensor) -> float:
         """The loss of a batch; leaves its gradients in `.grad`, in place of any that were there."""
