@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select, update
@@ -26,6 +26,8 @@ class Work:
     Attributes:
         finished: names and hashes of the files of the job's finished stages, by stage.
         lasts_s: seconds without a heartbeat after which the lease is void.
+        hosts: how many run the stage.
+        meet: tells the members on other hosts where this one is, as JSON text.
     """
 
     job: str
@@ -34,6 +36,8 @@ class Work:
     stage: str
     finished: dict[str, dict[str, str]]
     lasts_s: float
+    hosts: int = 1
+    meet: Callable[[str], None] = lambda place: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,7 @@ def begin(database: Database, mine: Lease, pid: int) -> Work:
         stage=now_held.stage.name,
         finished=finished,
         lasts_s=lasts_s,
+        hosts=now_held.stage.hosts,
     )
 
 

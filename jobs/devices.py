@@ -30,12 +30,14 @@ class Host:
         cpu_slots: stages that may share the CPU.
         gpus: uuids.
         classes: words for what it is, as `a100`; stages may ask for one.
+        address: where other hosts reach it.
     """
 
     name: str
     cpu_slots: int
     gpus: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    address: str = "127.0.0.1"
 
     def __post_init__(self) -> None:
         if self.cpu_slots < 1:
@@ -98,9 +100,10 @@ def taken(tx: Connection) -> dict[str, set[Slot]]:
     return found
 
 
-def take(tx: Connection, host: str, attempt: int, chosen: Sequence[Slot]) -> None:
-    """Gives the slots to an attempt."""
-    tx.execute(
-        insert(schema.slots),
-        [{"host": host, "device": d, "slot": n, "attempt": attempt} for d, n in chosen],
-    )
+def take(
+    tx: Connection, host: str, attempt: int, chosen: Sequence[Slot], member: int = 0
+) -> tuple[str, ...]:
+    """Gives the slots to a member of an attempt; returns those of them that are GPUs."""
+    row = {"host": host, "attempt": attempt, "member": member}
+    tx.execute(insert(schema.slots), [{**row, "device": d, "slot": n} for d, n in chosen])
+    return tuple(device for device, _ in chosen if device != "cpu")

@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from dataclasses import replace
 from types import FrameType, TracebackType
 
-from jobs import attempts, process
+from jobs import attempts, members, process
 from jobs.attempts import Progress, Work
 from jobs.database import Database
 from jobs.errors import StaleLeaseError, StoreError
 from jobs.lease import Lease
+from jobs.patience import patiently
 
-_BEATS = 2.5  # heartbeats in the life of a lease; see `Scheduler`
+BEATS = 2.5  # heartbeats in the life of a lease; see `Scheduler`
 INTERRUPTED = 143  # exit code of a worker that stopped because it was asked to
 GRACE_S = 8.0
 """Seconds between the wish to stop and the kill."""
@@ -40,7 +42,8 @@ class Holder:
     def __init__(self, database: Database, lease: Lease) -> None:
         self.database = database
         self.lease = lease
-        self.work: Work = attempts.begin(database, lease, os.getpid())
+        begun = attempts.begin(database, lease, os.getpid())
+        self.work: Work = replace(begun, meet=self._meet)
         self.progress = Progress()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
@@ -48,6 +51,9 @@ class Holder:
     def report(self, done: int, total: int, note: str) -> None:
         """Progress, sent with the next heartbeat."""
         self.progress = Progress(done=done, total=total, note=note)
+
+    def _meet(self, place: str) -> None:
+        patiently(lambda: members.meet(self.database, self.lease, place))
 
     def __enter__(self) -> Holder:
         signal.signal(signal.SIGTERM, _interrupt)
@@ -65,7 +71,7 @@ class Holder:
         self._thread.join()
 
     def _beat(self) -> None:
-        wait = self.work.lasts_s / _BEATS
+        wait = self.work.lasts_s / BEATS
         while not self._over.wait(wait):
             try:
                 wanted = attempts.beat(self.database, self.lease, self.progress)

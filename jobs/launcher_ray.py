@@ -219,5 +219,6 @@ def _node(row: dict[str, Any]) -> _Node | None:
         cpu_slots=max(1, int(cpus) // 2),
         gpus=tuple(f"{short}-gpu-{number}" for number in range(gpus)),
         classes=tuple(sorted(key[len(_CLASS) :] for key in total if key.startswith(_CLASS))),
+        address=row["node_ip"],
     )
     return _Node(host=host, id=row["node_id"], cpus=cpus)

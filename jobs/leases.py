@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from jobs import lease, schema
+from jobs import lease, members, schema
+from jobs.claim import Member
 from jobs.clock import now
 from jobs.database import AnySelect, Database
 from jobs.errors import StaleLeaseError
@@ -17,11 +18,19 @@ from jobs.states import Wanted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InForce:
-    """A lease, where it is held, and what is wanted of its job."""
+    """A lease, where it is held, and what is wanted of its job.
+
+    Attributes:
+        hosts: how many the stage runs on; all at once, unless it is elastic.
+        others: members beside the worker that there are now.
+    """
 
     lease: Lease
     host: str
     wanted: Wanted
+    hosts: int
+    elastic: bool
+    others: tuple[Member, ...]
 
 
 def of_hosts(database: Database, hosts: Sequence[str]) -> list[InForce]:
@@ -57,19 +66,33 @@ def give_up(database: Database, dead: Lease) -> bool:
 
 
 def _query() -> AnySelect:
-    leases, attempts, jobs = schema.leases, schema.attempts, schema.jobs
+    leases, attempts, jobs, stages = schema.leases, schema.attempts, schema.jobs, schema.stages
     return (
-        select(attempts.c.id, leases.c.fencing, leases.c.host, jobs.c.wanted)
+        select(
+            *attempts.c["id", "number"],
+            *leases.c["fencing", "host"],
+            jobs.c.wanted,
+            *stages.c["hosts", "elastic"],
+        )
         .join(attempts, attempts.c.number == leases.c.attempt)
+        .join(stages, stages.c.number == attempts.c.stage)
         .join(jobs, jobs.c.number == leases.c.job)
     )
 
 
 def _list(database: Database, query: AnySelect) -> list[InForce]:
     with database.read() as tx:
-        return [
-            InForce(
-                lease=Lease(attempt=row.id, fencing=row.fencing), host=row.host, wanted=row.wanted
-            )
-            for row in tx.execute(query)
-        ]
+        rows = tx.execute(query).all()
+        several = [row.number for row in rows if row.hosts > 1]
+        there = members.others(tx, several) if several else {}
+    return [
+        InForce(
+            lease=Lease(attempt=row.id, fencing=row.fencing),
+            host=row.host,
+            wanted=row.wanted,
+            hosts=row.hosts,
+            elastic=row.elastic,
+            others=tuple(there.get(row.number, ())),
+        )
+        for row in rows
+    ]

@@ -10,48 +10,33 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from jobs import advance, attempts, claim, executors, leases
-from jobs.claim import Claim
+from jobs import advance, attempts, claim, executors, leases, members
+from jobs.claim import Claim, Member
+from jobs.crew import Crew
 from jobs.database import Database
 from jobs.devices import Host
 from jobs.errors import StaleLeaseError, StoreError
 from jobs.holder import INTERRUPTED
-from jobs.launcher import AwayError, Launch, Launcher, LauncherError
+from jobs.launcher import AwayError, Launcher, LauncherError
 from jobs.lease import Lease
+from jobs.leases import InForce
 from jobs.logs import Logs
+from jobs.settings import Settings
 
-_BEATS = 2.5
+_MOST_LOST = 5  # members of an attempt that are replaced
 _TAIL = 2000  # characters of the log kept with the error of a worker that broke
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How a scheduler runs.
+class _Started:
+    """An attempt that this scheduler started, and on how many hosts it may run."""
 
-    Attributes:
-        command: what starts a worker; the attempt's id and fencing number are appended.
-        environment: variables that workers get beside those of this process.
-        heartbeat_s: seconds between a worker's heartbeats. A lease lasts two and a half, so with
-            the reaper's turn a dead worker's job is queued again within three.
-        tick_s: seconds between two looks at the database.
-        start_s: seconds that a worker may take to come up.
-        grace_s: seconds between asking a worker to end and killing it.
-    """
-
-    command: Sequence[str]
-    environment: Mapping[str, str] = field(default_factory=dict)
-    heartbeat_s: float = 4.0
-    start_s: float = 30.0
-    tick_s: float = 0.25
-    grace_s: float = 8.0
-
-    @property
-    def lasts_s(self) -> float:
-        """Seconds that a lease lasts without a heartbeat."""
-        return _BEATS * self.heartbeat_s
+    lease: Lease
+    hosts: int
 
 
 class Scheduler:
@@ -62,10 +47,12 @@ class Scheduler:
     ) -> None:
         self.database = database
         self.launcher = launcher
+        self.crew = Crew(launcher, logs, settings)
         self.logs = logs
         self.settings = settings
         self._hosts: list[Host] = []
-        self._started: dict[str, Lease] = {}
+        self._started: dict[str, _Started] = {}
+        self._lost: Counter[str] = Counter()
         self._stopping: dict[str, float] = {}
         self._reap_after = 0.0
         self._announced = 0.0
@@ -100,10 +87,13 @@ class Scheduler:
         self._collect()
         if time.monotonic() >= self._reap_after:
             self._reap()
-        self._stop_unwanted()
+        held = leases.of_hosts(self.database, self._names())
+        self._look_after_members(held)
+        self._stop_unwanted(held)
         advance.reuse(self.database)
         while (found := self._claim()) is not None:
             self._start(found)
+        self._extend(held)
 
     def close(self) -> None:
         """Ends all workers that would end with it, and says so if the database answers."""
@@ -114,18 +104,19 @@ class Scheduler:
                 executors.leave(self.database, host.name)
 
     def _end_all(self) -> None:
-        held = list(self._started.values())
+        held = {name: (one.lease, one.hosts) for name, one in self._started.items()}
         with contextlib.suppress(StoreError):
-            held = [item.lease for item in leases.of_hosts(self.database, self._names())]
-        for lease in held:
-            self.launcher.ask_to_end(lease.attempt)
+            found = leases.of_hosts(self.database, self._names())
+            held = {one.lease.attempt: (one.lease, one.hosts) for one in found}
+        for name, (_, hosts) in held.items():
+            self.crew.ask_to_end(name, hosts)
         deadline = time.monotonic() + self.settings.grace_s
-        for lease in held:
-            while self.launcher.alive(lease.attempt) and time.monotonic() < deadline:
+        for name, (lease, hosts) in held.items():
+            while self.crew.alive(name, hosts) and time.monotonic() < deadline:
                 time.sleep(0.05)
             with contextlib.suppress(StoreError):
-                self._interrupt(lease, "the service stopped")
-            self.launcher.ended(lease.attempt)
+                self._interrupt(lease, hosts, "the service stopped")
+            self.crew.forget(name, hosts)
 
     def _names(self) -> list[str]:
         return [host.name for host in self._hosts]
@@ -136,7 +127,7 @@ class Scheduler:
 
     def _look_around(self) -> None:
         """Which hosts there are; those that left are forgotten, the others announced in time."""
-        before, self._hosts = self._names(), self.launcher.hosts()
+        before, self._hosts = self._names(), self.crew.look_around()
         for gone in set(before) - set(self._names()):
             executors.leave(self.database, gone)
         new = set(self._names()) - set(before)
@@ -147,39 +138,77 @@ class Scheduler:
 
     def _collect(self) -> None:
         """Looks after what was started: what ended, and the logs of the others."""
-        for attempt, lease in list(self._started.items()):
+        for attempt, one in list(self._started.items()):
             code = self.launcher.ended(attempt)
             self.logs.trim(attempt)
             if code is None:
                 continue
             if attempt in self._stopping or code in (INTERRUPTED, -signal.SIGTERM):
-                self._interrupt(lease, "stopped")
+                self._interrupt(one.lease, one.hosts, "stopped")
             else:
-                self.launcher.kill(attempt)
-                self._record(lease, code)
+                self.crew.kill(attempt, one.hosts)
+                self._record(one.lease, code)
             del self._started[attempt]
+            self._lost.pop(attempt, None)
 
     def _record(self, lease: Lease, code: int) -> None:
         """A worker that ended without a word has failed; one that spoke is not in the way."""
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        tail = self.logs.read(lease.attempt, _TAIL).strip()
         with contextlib.suppress(StaleLeaseError):
-            attempts.fail(self.database, lease, f"the worker ended with {how}\n{tail}".strip())
+            attempts.fail(self.database, lease, self._how("the worker", lease.attempt, code))
+
+    def _how(self, who: str, process: str, code: int) -> str:
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        return f"{who} ended with {how}\n{self.logs.read(process, _TAIL).strip()}".strip()
+
+    def _look_after_members(self, held: Sequence[InForce]) -> None:
+        """Those that ended early: an elastic stage goes on without, any other begins again."""
+        for item in held:
+            for member, code in self.crew.ended(item.lease.attempt, item.others):
+                if item.wanted == "run" and (item.elastic or code != 0):
+                    with contextlib.suppress(StaleLeaseError):
+                        self._lose(item, member, code)
+
+    def _lose(self, item: InForce, member: Member, code: int) -> None:
+        lease, name = item.lease, members.process_id(item.lease.attempt, member.number)
+        why = self._how(f"member {member.number} on {member.host}", name, code)
+        if item.elastic:
+            self.launcher.kill(name)
+            self._lost[lease.attempt] += 1
+            members.lose(self.database, lease, member, why)
+        elif code in (INTERRUPTED, -signal.SIGTERM):
+            self._interrupt(lease, item.hosts, "stopped")
+        elif self.crew.kill(lease.attempt, item.hosts):
+            attempts.fail(self.database, lease, why)
+
+    def _extend(self, held: Sequence[InForce]) -> None:
+        """Gives elastic stages the members that they lack, where nothing else waits."""
+        given_up = {name for name, count in self._lost.items() if count >= _MOST_LOST}
+        lacking = [item for item in held if item.elastic and len(item.others) < item.hosts - 1]
+        while any(item.lease.attempt not in given_up for item in lacking):
+            joined = members.extend(self.database, self._hosts, given_up)
+            if joined is None:
+                return
+            try:
+                self.crew.join(joined.lease, joined.member, joined.whole_cpu)
+            except LauncherError as error:
+                with contextlib.suppress(StaleLeaseError):
+                    members.lose(self.database, joined.lease, joined.member, str(error))
+                raise
 
     def _reap(self) -> None:
         names = set(self._names())
         for dead in leases.expired(self.database):
             # It may only be stopped (SIGSTOP) and still hold the device.
             attempt = dead.lease.attempt
-            if dead.host not in names or self.launcher.kill(attempt):
+            gone = dead.host not in names
+            if (gone and dead.hosts == 1) or self.crew.kill(attempt, dead.hosts) or gone:
                 leases.give_up(self.database, dead.lease)
                 # Not watched any more: a new head of a cluster would never know its end.
-                self.launcher.ended(attempt)
+                self.crew.forget(attempt, dead.hosts)
                 self._started.pop(attempt, None)
 
-    def _stop_unwanted(self) -> None:
+    def _stop_unwanted(self, held: Sequence[InForce]) -> None:
         """Ends attempts of jobs that shall pause or be cancelled; frees devices once they did."""
-        held = leases.of_hosts(self.database, self._names())
         known = {item.lease.attempt for item in held} | self._started.keys()
         self._stopping = {a: until for a, until in self._stopping.items() if a in known}
         for item in held:
@@ -187,37 +216,28 @@ class Scheduler:
             if item.wanted == "run" and attempt not in self._stopping:
                 continue
             if attempt not in self._stopping:
-                self.launcher.ask_to_end(attempt)
+                self.crew.ask_to_end(attempt, item.hosts)
                 self._stopping[attempt] = time.monotonic() + self.settings.grace_s
-            if time.monotonic() >= self._stopping[attempt] or not self.launcher.alive(attempt):
-                self._interrupt(item.lease, f"stopped to {item.wanted}")
+            over = time.monotonic() >= self._stopping[attempt]
+            if over or not self.crew.alive(attempt, item.hosts):
+                self._interrupt(item.lease, item.hosts, f"stopped to {item.wanted}")
 
-    def _interrupt(self, lease: Lease, reason: str) -> None:
-        if self.launcher.kill(lease.attempt):
+    def _interrupt(self, lease: Lease, hosts: int, reason: str) -> None:
+        if self.crew.kill(lease.attempt, hosts):
             with contextlib.suppress(StaleLeaseError):
                 attempts.interrupt(self.database, lease, reason)
             self._stopping.pop(lease.attempt, None)
 
     def _start(self, found: Claim) -> None:
-        lease, settings = found.lease, self.settings
-        launch = Launch(
-            attempt=lease.attempt,
-            host=found.host,
-            command=[*settings.command, lease.attempt, str(lease.fencing)],
-            environment=settings.environment,
-            whole_cpu=found.whole_cpu,
-            gpus=found.gpus,
-            log=self.logs.path(lease.attempt),
-            grace_s=settings.grace_s,
-        )
-        launch.log.parent.mkdir(parents=True, exist_ok=True)
+        lease = found.lease
         try:
-            self.launcher.start(launch)
-        except AwayError as error:
-            # Not the stage's fault. Should it have started, it finds its lease over.
-            attempts.interrupt(self.database, lease, str(error))
-            raise
+            self.crew.start(found)
         except LauncherError as error:
+            self.crew.kill(lease.attempt, found.hosts)
+            if isinstance(error, AwayError):
+                # Not the stage's fault. Should it have started, it finds its lease over.
+                attempts.interrupt(self.database, lease, str(error))
+                raise
             attempts.fail(self.database, lease, str(error))
             return
-        self._started[lease.attempt] = lease
+        self._started[lease.attempt] = _Started(lease=lease, hosts=found.hosts)

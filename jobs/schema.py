@@ -10,6 +10,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 # The key of `alembic_version` belongs to whoever else lives in the database, Optuna for one.
@@ -106,6 +108,8 @@ stages = Table(
     Column("cpu", String(8), nullable=False),
     Column("gpus", Integer, nullable=False),
     Column("device", String(100)),
+    Column("hosts", Integer, nullable=False, server_default="1"),
+    Column("elastic", Boolean, nullable=False, server_default=false()),
     Column("state", String(16), nullable=False),
     Column("key", String(64)),
     Column("failures", Integer, nullable=False),
@@ -135,6 +139,7 @@ attempts = Table(
     Column("total", Integer, nullable=False),
     Column("note", Text, nullable=False),
     Column("error", Text),
+    Column("meeting", Text),
 )
 
 leases = Table(
@@ -160,6 +165,7 @@ slots = Table(
     Column("host", String(200), primary_key=True),
     Column("device", String(100), primary_key=True),
     Column("slot", Integer, primary_key=True, autoincrement=False),
+    Column("member", Integer, nullable=False, server_default="0"),
     Column(
         "attempt",
         _Big,

@@ -40,11 +40,16 @@ class Needs:
         cpu: a slot shared with others, or the whole CPU because it is measured.
         gpus: whole GPUs.
         device: class of hosts that may run it, as `a100`; any host if None.
+        hosts: hosts that run it together; the devices are needed on each of them.
+        elastic: a host that is lost is replaced while the others go on; otherwise the stage begins
+            again with as many as it needs.
     """
 
     cpu: Cpu = "slot"
     gpus: int = 0
     device: str | None = None
+    hosts: int = 1
+    elastic: bool = False
 
     def __post_init__(self) -> None:
         if self.cpu not in get_args(Cpu):
@@ -52,6 +57,14 @@ class Needs:
         _within("needs.gpus", self.gpus, 0, 64)
         if self.device is not None:
             _named("needs.device", self.device)
+        _within("needs.hosts", self.hosts, 1, 256)
+
+    def canonical(self) -> str:
+        """As JSON text with sorted keys; what is as usual is left out where it came later."""
+        device = "" if self.device is None else f'"device": "{self.device}", '
+        elastic = '"elastic": true, ' if self.elastic else ""
+        hosts = "" if self.hosts == 1 else f', "hosts": {self.hosts}'
+        return f'{{"cpu": "{self.cpu}", {device}{elastic}"gpus": {self.gpus}{hosts}}}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,11 +90,9 @@ class StageRequest:
 
     def canonical(self) -> str:
         """All of it as JSON text with sorted keys."""
-        device = "" if self.needs.device is None else f'"device": "{self.needs.device}", '
-        needs = f'{{"cpu": "{self.needs.cpu}", {device}"gpus": {self.needs.gpus}}}'
         return (
-            f'{{"after": {json.dumps(self.after)}, "name": "{self.name}", "needs": {needs}, '
-            f'"settings": {self.text}}}'
+            f'{{"after": {json.dumps(self.after)}, "name": "{self.name}", '
+            f'"needs": {self.needs.canonical()}, "settings": {self.text}}}'
         )
 
 

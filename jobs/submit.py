@@ -199,6 +199,8 @@ def _stages(job: int, one: Asked) -> list[dict[str, Any]]:
             "cpu": stage.needs.cpu,
             "gpus": stage.needs.gpus,
             "device": stage.needs.device,
+            "hosts": stage.needs.hosts,
+            "elastic": stage.needs.elastic,
             "state": "waiting",
             "failures": 0,
             "key": None,

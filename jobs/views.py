@@ -282,7 +282,7 @@ def _query() -> AnySelect:
             jobs.c.user.label("owner"),
             users.c.name.label("user"),
             users.c.most_running,
-            *stages.c["key", "cpu", "gpus", "device"],
+            *stages.c["key", "cpu", "gpus", "device", "hosts", "elastic"],
             stages.c.name.label("stage"),
         )
         .join(users, users.c.number == jobs.c.user)

@@ -81,6 +81,9 @@ def _reason(row: AnyRow, scene: _Scene) -> str:
         return f"needs a host of class {row.device}, and none answers"
     if (most := max(gpus for _, gpus, _ in able)) < row.gpus:
         return f"needs {row.gpus} GPUs, but no executor has more than {most}"
+    large = sum(gpus >= row.gpus for _, gpus, _ in able)
+    if large < (wanted := 1 if row.elastic else row.hosts):
+        return f"needs {wanted} such hosts at once, but {large} answer{'s' * (large == 1)}"
     return _devices(row, scene)
 
 
@@ -88,7 +91,8 @@ def _devices(row: AnyRow, scene: _Scene) -> str:
     wanted = ["the whole CPU" if row.cpu == "all" else "a CPU slot"]
     if row.gpus:
         wanted.append(f"{row.gpus} GPU{'s' if row.gpus > 1 else ''}")
-    text = f"{row.stage} needs {' and '.join(wanted)}"
+    each = "" if row.elastic or row.hosts == 1 else f" on each of {row.hosts} hosts"
+    text = f"{row.stage} needs {' and '.join(wanted)}{each}"
     holders = [
         f"{'CPU' if device == 'cpu' else device} by job {job}"
         for device, job in scene.holders

@@ -1,30 +1,26 @@
 """The frame of a worker process: holds the lease, does the work, records what came of it.
 
 Started with an attempt's id and fencing number; the environment names the store. What the work
-is, is a function given by the caller.
+is, is a function given by the caller. With a member's number as well it runs beside the worker of
+the attempt, see `jobs.member`.
 """
 
 from __future__ import annotations
 
 import os
-import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
-from jobs import attempts, process
+from jobs import attempts, member, process, variables
 from jobs.artifacts import Artifacts
 from jobs.attempts import Work
 from jobs.database import Database
-from jobs.errors import StaleLeaseError, StoreUnavailableError
+from jobs.errors import StaleLeaseError
 from jobs.holder import INTERRUPTED, Holder, Interrupted
 from jobs.lease import Lease
-
-URL = "STAIRPRUNE_STORE"
-FILES = "STAIRPRUNE_ARTIFACTS"
-_PATIENCE_S = 600.0
-_RETRY_S = 0.2
+from jobs.member import Join
+from jobs.patience import patiently
 
 Report = Callable[[int, int, str], None]
 Do = Callable[[Work, Artifacts, Report], Mapping[str, Path]]
@@ -34,19 +30,26 @@ Register = Callable[[Database, Work, Mapping[str, Path], Mapping[str, str]], Non
 """Lists stored files, given by name with path and hash, as assets. Called before the outcome is
 recorded, so that no outcome lacks it; it may be called again, and must be idempotent."""
 
-T = TypeVar("T")
-
 
 def _none(*_: object) -> None:
     """Lists nothing."""
 
 
-def main(do: Do, arguments: Sequence[str], register: Register = _none) -> int:
-    """Runs one attempt; returns the process's exit code, 0 where an outcome was recorded."""
+def main(
+    do: Do, arguments: Sequence[str], register: Register = _none, join: Join | None = None
+) -> int:
+    """Runs one attempt; returns the process's exit code, 0 where an outcome was recorded.
+
+    Args:
+        join: the work of a member, where there are stages for several hosts.
+    """
+    if len(arguments) == 3:
+        assert join is not None
+        return member.main(join, arguments)
     lease = Lease(attempt=arguments[0], fencing=int(arguments[1]))
-    database = Database(os.environ[URL])
+    database = Database(os.environ[variables.URL])
     try:
-        artifacts = Artifacts(database, os.environ[FILES])
+        artifacts = Artifacts(database, os.environ[variables.FILES])
         return _attempt(do, register, database, artifacts, lease)
     except StaleLeaseError as error:
         print(error, flush=True)
@@ -81,15 +84,3 @@ def _attempt(
 
 def _put(artifacts: Artifacts, path: Path) -> str:
     return patiently(lambda: artifacts.put(path))
-
-
-def patiently(call: Callable[[], T]) -> T:
-    """Calls again while the database is away, for ten minutes."""
-    deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            return call()
-        except StoreUnavailableError:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(_RETRY_S)

@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs import devices, worker
+from jobs import devices, variables
 from jobs.artifacts import Artifacts
 from jobs.database import Database
 from jobs.launcher import Launcher
 from jobs.launcher_local import LocalLauncher
 from jobs.logs import Logs
 from jobs.migrate import upgrade
-from jobs.scheduler import Scheduler, Settings
+from jobs.scheduler import Scheduler
+from jobs.settings import Settings
 
 _WORKER = (sys.executable, "-m", "service.worker")
 
@@ -48,8 +49,8 @@ class Instance:
             LauncherError: the cluster's token cannot be read.
         """
         environment = {
-            worker.URL: self.database.url,
-            worker.FILES: self.artifacts.files.address,
+            variables.URL: self.database.url,
+            variables.FILES: self.artifacts.files.address,
             "STAIRPRUNE_RUNS": str(self.folder / "runs"),
         }
         settings = Settings(command=_WORKER, environment=environment)

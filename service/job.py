@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobs.submission import Needs
 from latency_tables.table import LatencyTable
 from service.console import Report
+from service.gathering import ALONE, Gathering
 from service.spec import JobSpec, TargetSpec, resolve
 from service.store import RunFolder, read_json
 from supernet.arithmetic import count
@@ -36,6 +38,8 @@ class Stage:
         settings: the part of the spec that decides its result; with the hashes of the files it
             reads this is the key under which a finished stage is reused.
         measures: the target that it measures on, where it does: it then has the host to itself.
+        needs: devices that it holds on a server, where it does not measure.
+        join: the part of a member on another host, by its number, where several run it.
         run: does the work in its folder and returns the names of the files that are its result.
             Called again in the same folder after an interruption, it continues.
     """
@@ -46,6 +50,8 @@ class Stage:
     settings: Callable[[JobSpec], object]
     run: Callable[[Job, Path, Report], list[str]]
     measures: Callable[[JobSpec], TargetSpec] | None = None
+    needs: Callable[[JobSpec], Needs] = lambda spec: Needs()
+    join: Callable[[Job, Path, Mapping[str, Any], int], None] | None = None
 
 
 def always(*stages: str) -> Callable[[JobSpec], tuple[str, ...]]:
@@ -74,11 +80,16 @@ def tables(spec: JobSpec) -> tuple[str, ...]:
 
 
 class Job:
-    """A spec and its run folder."""
+    """A spec and its run folder.
 
-    def __init__(self, spec: JobSpec, folder: RunFolder) -> None:
+    Attributes:
+        gathering: hosts that run the present stage together.
+    """
+
+    def __init__(self, spec: JobSpec, folder: RunFolder, gathering: Gathering = ALONE) -> None:
         self.spec = spec
         self.folder = folder
+        self.gathering = gathering
 
     def file(self, stage: str, name: str) -> Path:
         """A file of a stage."""

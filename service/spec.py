@@ -177,13 +177,15 @@ class SupernetSpec(Part):
     device: Literal["cpu", "cuda"] = "cpu"
     processes: int = Field(default=1, ge=1, le=64)
     """Processes that train together, each on its part of every batch; with cuda one a GPU."""
+    hosts: int = Field(default=1, ge=1, le=64)
+    """Hosts of a server that train together, with as many processes each."""
     tensorboard: bool = False
     """Write training curves beside the checkpoints."""
     recalibration_images: int = Field(default=512, ge=1)
     validation_images: int | None = Field(default=None, ge=1)
     """Images of the search-validation split used per estimate; all of them if not set."""
     workers: int = Field(default=1, ge=1, le=256)
-    """Processes that score configs; their number changes no score."""
+    """Processes that score configs; their number changes no score. With cuda one a GPU."""
     worker_threads: int | None = Field(default=None, ge=1)
     """CPU threads of each of them; the job's `cpu_threads` if not set."""
     scores: Path | None = None
@@ -197,7 +199,7 @@ class SupernetSpec(Part):
 
     def decides(self) -> dict[str, Any]:
         """What of this decides the trained weights; nothing where all is as it always was."""
-        names = {"kind", "start", "widths", "device", "processes"}
+        names = {"kind", "start", "widths", "device", "processes", "hosts"}
         return self.model_dump(include=names, exclude_defaults=True)
 
     def judges(self) -> dict[str, Any]:
@@ -220,6 +222,8 @@ class SearchSpec(Part):
     options: dict[str, Any] = Field(default_factory=dict)
     first: tuple[str, ...] = ()
     """Pruning criteria whose configs are asked first, alone or combined as in `l1+fpgm`."""
+    hosts: int = Field(default=1, ge=1, le=64)
+    """Hosts of a server that score configs, as they come free; their number changes no score."""
     evaluations: int = Field(default=200, ge=1)
     generation: int = Field(default=40, ge=1)
     finalists: int = Field(default=2, ge=1)
@@ -241,9 +245,23 @@ class TrainSpec(Part):
     teacher_weights: Path | None = None
     """Trained weights of the dense network (safetensors); no teacher is trained then."""
     recipe: Annotated[Recipe, closed(Recipe)]
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where the teacher, the finalists and the networks of the capacity check are trained."""
+    processes: int = Field(default=1, ge=1, le=64)
+    """Processes that train a finalist together, as those of the supernet."""
+    hosts: int = Field(default=1, ge=1, le=64)
+    """Hosts of a server that do, with as many processes each."""
     seeds: int = Field(default=1, ge=1)
     configs: list[dict[str, Any]] = Field(default_factory=list, max_length=16)
     """Channel configs to train instead of those that the search would pick."""
+
+    def device_key(self) -> dict[str, Any]:
+        """What of this decides a training by one process, so far as it is not as usual."""
+        return self.model_dump(include={"device"}, exclude_defaults=True)
+
+    def together(self) -> dict[str, Any]:
+        """Where and by how many networks are trained, so far as it is not as usual."""
+        return self.model_dump(include={"device", "processes", "hosts"}, exclude_defaults=True)
 
 
 class VerifySpec(Part):

@@ -69,7 +69,7 @@ def _request(spec: JobSpec, stage: Stage) -> StageRequest:
         name=stage.name,
         after=stage.after(spec),
         settings=to_jsonable_python(settings),
-        needs=Needs() if target is None else _measuring(target),
+        needs=stage.needs(spec) if target is None else _measuring(target),
     )
 
 

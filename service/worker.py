@@ -7,17 +7,21 @@ another one ended. The job's folder is kept between attempts for what a stage le
 from __future__ import annotations
 
 import functools
+import json
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from jobs import assets, worker
+from jobs import assets, variables, worker
 from jobs.artifacts import Artifacts
 from jobs.attempts import Work
 from jobs.database import Database
+from jobs.members import Meeting
+from jobs.patience import patiently
 from latency_tables.table import LatencyTable
+from service.gathering import ALONE, Gathering
 from service.job import Job, tables
 from service.library import facts
 from service.pipeline import run_stage, stage_key, stages
@@ -31,7 +35,9 @@ RUNS = "STAIRPRUNE_RUNS"
 def do(work: Work, artifacts: Artifacts, report: worker.Report) -> Mapping[str, Path]:
     """Runs the stage in the job's folder; returns its files by name."""
     spec = JobSpec.model_validate_json(work.spec)
-    job = Job(spec, RunFolder(Path(os.environ[RUNS]) / work.job))
+    address = os.environ.get(variables.ADDRESS, ALONE.address)
+    gathering = Gathering(hosts=work.hosts, address=address, call=work.meet)
+    job = Job(spec, RunFolder(Path(os.environ[RUNS]) / work.job), gathering)
     by_name = {stage.name: stage for stage in stages(spec)}
     if work.stage not in by_name:
         raise RunError(f"this stairprune has no stage {work.stage!r}; valid: {', '.join(by_name)}")
@@ -42,6 +48,16 @@ def do(work: Work, artifacts: Artifacts, report: worker.Report) -> Mapping[str, 
             job, by_name[work.stage], work.finished, label=f"[{work.job}]", also=report
         )
     return {name: job.file(work.stage, name) for name in outputs}
+
+
+def join(meeting: Meeting, number: int) -> None:
+    """Does a member's part of a stage, in the folder of the job that all hosts see."""
+    assert meeting.place is not None
+    spec = JobSpec.model_validate_json(meeting.spec)
+    job = Job(spec, RunFolder(Path(os.environ[RUNS]) / meeting.job))
+    stage = next(stage for stage in stages(spec) if stage.name == meeting.stage)
+    assert stage.join is not None, f"{stage.name} is not for several hosts"
+    stage.join(job, job.folder.stage(stage.name), json.loads(meeting.place), number)
 
 
 def restore(
@@ -64,7 +80,7 @@ def restore(
     for file, digest in files.items():
         target = folder / file
         target.parent.mkdir(parents=True, exist_ok=True)
-        worker.patiently(functools.partial(artifacts.copy, digest, target))
+        patiently(functools.partial(artifacts.copy, digest, target))
     job.folder.finish(name, key, sorted(files), 0.0)
 
 
@@ -89,4 +105,4 @@ def register(
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    sys.exit(worker.main(do, sys.argv[1:], register))
+    sys.exit(worker.main(do, sys.argv[1:], register, join))

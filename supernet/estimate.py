@@ -111,7 +111,7 @@ class Estimator:
         self.scores = scores
         self.images_hash = _digest((str(i), batch) for i, batch in enumerate(recalibration))
         self._known: dict[ChannelConfig, float] = {}
-        self._weights = weights_hash(supernet) if scores is not None else ""
+        self._weights = weights_hash(supernet)
         self._judged = _digest((str(i), t) for i, pair in enumerate(validation) for t in pair)
 
     def __call__(self, config: ChannelConfig) -> float:
@@ -125,10 +125,14 @@ class Estimator:
         if config not in self.known([config]):
             net = self.supernet.extract(config)
             recalibrate(net, self.recalibration)
-            self._known[config] = accuracy(net, self.validation)
-            if self.scores is not None:
-                self.scores.keep(self._name(config), self._known[config])
+            self.keep(config, accuracy(net, self.validation))
         return self._known[config]
+
+    def keep(self, config: ChannelConfig, estimate: float) -> None:
+        """Remembers an estimate that was made here, or by another process in the same way."""
+        self._known[config] = estimate
+        if self.scores is not None:
+            self.scores.keep(self._name(config), estimate)
 
     def known(self, configs: Sequence[ChannelConfig]) -> dict[ChannelConfig, float]:
         """The estimates of those that were scored before, by this or by any other process."""
@@ -138,12 +142,16 @@ class Estimator:
             self._known |= {names[name]: score for name, score in found.items()}
         return {config: self._known[config] for config in configs if config in self._known}
 
-    def _name(self, config: ChannelConfig) -> str:
-        """What decides a score, hashed. Threads are part of it: sums are split between them."""
+    def decides(self) -> list[object]:
+        """What decides scores beside the config. Threads do: sums are split between them."""
         device = next(self.supernet.parameters()).device
         where = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
         how = [torch.__version__, where, torch.get_num_threads()]
-        decides = [self._weights, config.to_json(), self.images_hash, self._judged, how]
+        return [self._weights, self.images_hash, self._judged, how]
+
+    def _name(self, config: ChannelConfig) -> str:
+        weights, images, judged, how = self.decides()
+        decides = [weights, config.to_json(), images, judged, how]
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 

@@ -17,7 +17,7 @@ import jobs_toy
 import psutil
 from jobs_stores import new_url, opened, submission
 
-from jobs import events, process, views, worker
+from jobs import events, process, variables, views
 from jobs.artifacts import Artifacts
 from jobs.submit import submit
 from jobs.views import JobDetail
@@ -39,8 +39,8 @@ class Service:
     def start(self, **environment: str) -> None:
         """Starts the scheduler."""
         known = {
-            worker.URL: self.url,
-            worker.FILES: self.artifacts.files.address,
+            variables.URL: self.url,
+            variables.FILES: self.artifacts.files.address,
             jobs_toy.HOME: str(self.home),
         }
         with (self.home / "serve.log").open("ab") as log:
@@ -70,7 +70,8 @@ class Service:
 
     def submit(self, name: str, stages: int = 1, **plan: Any) -> str:
         """A job whose spec is `plan`; acknowledged when it returns."""
-        options = {key: plan.pop(key) for key in ("most_attempts", "cpu", "device") if key in plan}
+        names = ("most_attempts", "cpu", "gpus", "device", "hosts", "elastic")
+        options = {key: plan.pop(key) for key in names if key in plan}
         spec = json.dumps({"seed": name, **plan})
         return submit(self.database, "ann", submission(name, stages, spec=spec, **options), name)[0]
 

@@ -42,7 +42,8 @@ def opened(url: str, *names: str) -> Database:
 
 def submission(name: str = "toy", stages: int = 2, **options: Any) -> Submission:
     """A job of some stages in a row; its spec and settings differ by name."""
-    needs = Needs(**{k: options.pop(k) for k in ("cpu", "gpus", "device") if k in options})
+    names = ("cpu", "gpus", "device", "hosts", "elastic")
+    needs = Needs(**{k: options.pop(k) for k in names if k in options})
     requests = tuple(
         StageRequest(
             name=f"s{place}",

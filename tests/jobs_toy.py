@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -25,9 +26,10 @@ sys.path.insert(0, str(ROOT))
 from sqlalchemy import Engine, event  # noqa: E402
 from sqlalchemy.pool import Pool  # noqa: E402
 
-from jobs import worker  # noqa: E402
+from jobs import variables, worker  # noqa: E402
 from jobs.artifacts import Artifacts  # noqa: E402
 from jobs.attempts import Work  # noqa: E402
+from jobs.members import Meeting  # noqa: E402
 
 HOME = "TOY_HOME"
 CRASH = "TOY_CRASH"
@@ -53,6 +55,8 @@ def do(work: Work, artifacts: Artifacts, report: worker.Report) -> Mapping[str, 
         subprocess.Popen(["sleep", "300"], start_new_session=True)
     if "crash" in plan:
         crash_once(plan["crash"], folder / f"crashed-{work.stage}")
+    if work.hosts > 1:
+        gather(work, folder, plan)
     marker = folder / f"{work.stage}.step"
     steps = plan.get("steps", 2)
     for step in range(int(marker.read_text()) if marker.exists() else 0, steps):
@@ -73,6 +77,22 @@ def do(work: Work, artifacts: Artifacts, report: worker.Report) -> Mapping[str, 
     out = folder / f"{work.stage}.txt"
     out.write_text(outcome(spec.get("seed"), work.stage, before))
     return {"out.txt": out}
+
+
+def gather(work: Work, folder: Path, plan: dict[str, Any]) -> None:
+    """Calls the members, and waits for as many as the plan says."""
+    place = folder / f"members-{secrets.token_hex(4)}"
+    place.mkdir()
+    work.meet(json.dumps(str(place)))
+    while len(list(place.iterdir())) < plan.get("members", work.hosts - 1):
+        time.sleep(0.02)
+
+
+def join(meeting: Meeting, number: int) -> None:
+    """A member: says that it is there, and works until the worker is done with it."""
+    assert meeting.place is not None
+    (Path(json.loads(meeting.place)) / f"{number}-{os.getpid()}").touch()
+    time.sleep(300)
 
 
 def crash_once(where: str, token: Path) -> None:
@@ -124,14 +144,15 @@ def serve() -> None:
     from jobs.launcher_local import LocalLauncher
     from jobs.launcher_ray import RayLauncher
     from jobs.logs import Logs
-    from jobs.scheduler import Scheduler, Settings
+    from jobs.scheduler import Scheduler
+    from jobs.settings import Settings
 
     home = Path(os.environ[HOME])
     if CRASH in os.environ:
         crash_once(os.environ[CRASH], home / f"crashed {os.environ[CRASH]}")
     settings = Settings(
         command=(sys.executable, str(Path(__file__)), "work"),
-        environment={name: os.environ[name] for name in (worker.URL, worker.FILES, HOME)},
+        environment={name: os.environ[name] for name in (variables.URL, variables.FILES, HOME)},
         heartbeat_s=float(os.environ.get("TOY_HEARTBEAT", "1.0")),
         start_s=float(os.environ.get("TOY_START", "20")),
         tick_s=0.05,
@@ -141,11 +162,14 @@ def serve() -> None:
     if "TOY_RAY" in os.environ:
         launcher = RayLauncher(os.environ["TOY_RAY"], home)
     else:
-        slots = int(os.environ.get("TOY_SLOTS", "3"))
+        slots, count = (int(os.environ.get(f"TOY_{n}", d)) for n, d in (("SLOTS", 3), ("HOSTS", 1)))
         launcher = LocalLauncher(Host(name="toy", cpu_slots=slots))
+        more = [Host(name=f"toy-{number}", cpu_slots=slots) for number in range(1, count)]
+        if more:  # that are this machine as well
+            launcher.hosts = lambda: [launcher.host, *more]  # type: ignore[method-assign]
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
-    database = Database(os.environ[worker.URL])
+    database = Database(os.environ[variables.URL])
     logs = Logs(home / "logs", limit=50_000)
     Scheduler(database, launcher, logs, settings).run(
         stop, say=lambda text: print(text, flush=True)
@@ -156,4 +180,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve()
     else:
-        sys.exit(worker.main(do, sys.argv[2:]))
+        sys.exit(worker.main(do, sys.argv[2:], join=join))

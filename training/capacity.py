@@ -73,6 +73,7 @@ def capacity_check(
     seeds: Sequence[int],
     folder: Path,
     images: int | None = None,
+    device: str = "cpu",
     progress: Progress = silent,
     control: Control = DEFAULTS,
 ) -> Capacity:
@@ -81,6 +82,7 @@ def capacity_check(
     Args:
         seeds: of weights, data order and augmentation; at least two, all different.
         images: train on only that many.
+        device: as torch names it.
 
     Raises:
         CapacityError: fewer than two seeds.
@@ -98,7 +100,7 @@ def capacity_check(
         label = f"{name}, seed {seed}"
         with torch.random.fork_rng():
             torch.manual_seed(derived("weights", seed))
-            net = ResNet(network, config)
+            net = ResNet(network, config).to(device)
         result = train(
             net,
             data,

@@ -38,7 +38,8 @@ from jobs.errors import StaleLeaseError
 from jobs.launcher import Launch
 from jobs.lease import Lease
 from jobs.logs import Logs
-from jobs.scheduler import Scheduler, Settings
+from jobs.scheduler import Scheduler
+from jobs.settings import Settings
 from jobs.submission import Needs, StageRequest, Submission
 from jobs.submit import MOST_AT_ONCE, Asked, submit_all
 from service.console import say

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+from jobs.submission import Needs
 from service.console import Report, say
 from service.job import Job, Stage, always
 from service.plain import fields
+from service.ranks import device
 from service.spec import JobSpec
 from service.store import write_json
 from training.recipe import decides
@@ -23,6 +25,7 @@ def settings(spec: JobSpec) -> object:
             **spec.capacity.model_dump(mode="json"),
             "recipe": decides(spec.capacity.recipe),
         },
+        **spec.train.device_key(),
         "seed": spec.seed,
         "cpu_threads": spec.cpu_threads,
     }
@@ -42,6 +45,7 @@ def run(job: Job, folder: Path, progress: Report) -> list[str]:
         seeds=[spec.seed + i for i in range(spec.capacity.seeds)],
         folder=folder,
         images=spec.capacity.images,
+        device=device(spec.train.device),
         progress=progress,
     )
     write_json(folder / "capacity.json", {**asdict(result), "verdict": result.verdict()})
@@ -54,5 +58,6 @@ STAGE = Stage(
     summary="does this data need the capacity?",
     after=always(),
     settings=settings,
+    needs=lambda spec: Needs(gpus=int(spec.train.device == "cuda")),
     run=run,
 )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobs.submission import Needs
 from service.console import Report
 from service.job import Job, Stage, tables
 from service.proposals import proposals
-from service.scoring import mapper
+from service.scoring import join, mapper
 from service.spec import JobSpec
 from service.stages.supernet import estimator
 from service.store import write_json
@@ -30,7 +32,7 @@ def settings(spec: JobSpec) -> object:
             for name, limit in spec.limits.further.items()
             if limit.table is not None
         },
-        "search": _without_unset(spec.search.model_dump(exclude={"finalists"})),
+        "search": _without_unset(spec.search.model_dump(exclude={"finalists", "hosts"})),
         "estimate": spec.supernet.judges(),
         "seed": spec.seed,
     }
@@ -112,10 +114,24 @@ def reads(spec: JobSpec) -> tuple[str, ...]:
     )
 
 
+def needs(spec: JobSpec) -> Needs:
+    """With cuda a GPU for each process that scores; other hosts help once they are free."""
+    own, scores = spec.supernet, spec.search.objective == "estimate"
+    gpus = own.workers if scores and own.device == "cuda" else 0
+    return Needs(gpus=gpus, hosts=spec.search.hosts if scores else 1, elastic=True)
+
+
+def joined(job: Job, folder: Path, place: Mapping[str, Any], number: int) -> None:
+    """The part of another host."""
+    join(job, folder, place, number)
+
+
 STAGE = Stage(
     name="search",
     summary="searching configs within the limits",
     after=reads,
     settings=settings,
+    needs=needs,
     run=run,
+    join=joined,
 )

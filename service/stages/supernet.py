@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from jobs.submission import Needs
 from service.console import Report
 from service.job import Job, Stage
 from service.plain import fields
+from service.ranks import count, device, join, launch, leads
 from service.spec import JobSpec
 from training.recipe import decides
 
@@ -44,10 +46,9 @@ def reads(spec: JobSpec) -> tuple[str, ...]:
 
 def run(job: Job, folder: Path, progress: Report) -> list[str]:
     """Writes `supernet.safetensors` and `history.json`."""
-    if job.spec.supernet.processes > 1:
-        from service.ranks import launch
-
-        launch(job, folder, progress)
+    spec = job.spec.supernet
+    if (processes := count(spec.hosts, spec.processes, job)) * job.gathering.hosts > 1:
+        launch(job, "supernet", folder, progress, processes)
     else:
         train(job, folder, progress)
     return [WEIGHTS, "history.json"]
@@ -70,12 +71,10 @@ def train(job: Job, folder: Path, progress: Report) -> None:
     supernet = build(spec.kind, job.full_space())
     if spec.start != "random":
         _adopt(supernet, job)
-    rank = int(os.environ.get("LOCAL_RANK", "0"))
-    supernet.to(f"cuda:{rank}" if spec.device == "cuda" else "cpu")
-    leads = int(os.environ.get("RANK", "0")) == 0
+    supernet.to(device(spec.device))
     with (
         tensorboard(folder / "tensorboard")
-        if spec.tensorboard and leads
+        if spec.tensorboard and leads()
         else nullcontext() as chart
     ):
         result = train_supernet(
@@ -88,7 +87,7 @@ def train(job: Job, folder: Path, progress: Report) -> None:
             progress=progress,
             control=Control(chart=chart),
         )
-    if leads:
+    if leads():
         save_weights(supernet, folder / WEIGHTS)
         write_json(folder / "history.json", result.history)
 
@@ -105,11 +104,25 @@ def _adopt(supernet: WeightSource, job: Job) -> None:
     supernet.adopt(net)
 
 
-def estimator(job: Job) -> Estimator:
+def needs(spec: JobSpec) -> Needs:
+    """With cuda a GPU for each process."""
+    own = spec.supernet
+    return Needs(gpus=own.processes if own.device == "cuda" else 0, hosts=own.hosts)
+
+
+def joined(job: Job, folder: Path, place: Mapping[str, Any], number: int) -> None:
+    """The part of another host."""
+    join(job, "supernet", folder, place, number)
+
+
+def estimator(job: Job, *, keeps: bool = True) -> Estimator:
     """The trained supernet as an accuracy estimate.
 
     Recalibrates on a fixed list of training images under evaluation transforms, and judges on
     the search-validation split, which was cut from the training data.
+
+    Args:
+        keeps: scores in the job's file of them.
     """
     import torch
 
@@ -124,9 +137,10 @@ def estimator(job: Job) -> Estimator:
         torch.set_num_threads(spec.worker_threads)
     supernet = build(spec.kind, job.full_space())
     load_weights(supernet, job.file("supernet", WEIGHTS))
-    supernet.to(spec.device)
-    scores = Scores(spec.scores or job.folder.path / "scores.sqlite")
-    scores.known([""])  # a damaged file ends the job here, and not every candidate
+    supernet.to(device(spec.device))
+    scores = Scores(spec.scores or job.folder.path / "scores.sqlite") if keeps else None
+    if scores is not None:
+        scores.known([""])  # a damaged file ends the job here, and not every candidate
     recalibration = evaluation_batches(data.train, limit=spec.recalibration_images)
     validation = evaluation_batches(data.val, limit=spec.validation_images)
     return Estimator(
@@ -142,5 +156,7 @@ STAGE = Stage(
     summary="training the weight-sharing network",
     after=reads,
     settings=settings,
+    needs=needs,
     run=run,
+    join=joined,
 )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jobs.submission import Needs
 from service.console import Report
 from service.job import Job, Stage, always
 from service.plain import fields
+from service.ranks import device
 from service.spec import JobSpec
 from service.store import write_json
 from training.recipe import decides
@@ -27,6 +29,7 @@ def settings(spec: JobSpec) -> object:
         "weights": str(spec.train.teacher_weights),
         "seed": spec.seed,
         "cpu_threads": spec.cpu_threads,
+        **spec.train.device_key(),
     }
 
 
@@ -46,7 +49,7 @@ def run(job: Job, folder: Path, progress: Report) -> list[str]:
         load_weights(net, spec.train.teacher_weights)
     else:
         result = train(
-            net,
+            net.to(device(spec.train.device)),
             job.data(),
             spec.train.teacher,
             folder / "checkpoints",
@@ -57,6 +60,12 @@ def run(job: Job, folder: Path, progress: Report) -> list[str]:
     save_weights(net, folder / WEIGHTS)
     write_json(folder / "history.json", history)
     return [WEIGHTS, "history.json"]
+
+
+def needs(spec: JobSpec) -> Needs:
+    """A GPU where it is trained on one."""
+    trained = spec.train.teacher_weights is None
+    return Needs(gpus=int(trained and spec.train.device == "cuda"))
 
 
 def teacher(job: Job) -> ResNet:
@@ -74,5 +83,6 @@ STAGE = Stage(
     summary="training the dense network",
     after=always("capacity"),
     settings=settings,
+    needs=needs,
     run=run,
 )
