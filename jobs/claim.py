@@ -41,7 +41,6 @@ class Claim:
     Attributes:
         members: the first is the worker; others are there where a stage takes several hosts.
         whole_cpu: no other stage runs on the hosts meanwhile.
-        hosts: how many it may run on; more than there are members only if it is elastic.
     """
 
     job: str
@@ -49,7 +48,6 @@ class Claim:
     lease: lease.Lease
     members: tuple[Member, ...]
     whole_cpu: bool
-    hosts: int
 
     @property
     def host(self) -> str:
@@ -101,10 +99,5 @@ def _grant(
     told = {"hosts": [m.host for m in members]} if len(members) > 1 else {"host": first.name}
     events.append(tx, row.number, "claimed", stage=row.name, attempt=attempt_id, **told)
     return Claim(
-        job=row.id,
-        stage=row.name,
-        lease=granted,
-        members=members,
-        whole_cpu=row.cpu == "all",
-        hosts=row.hosts,
+        job=row.id, stage=row.name, lease=granted, members=members, whole_cpu=row.cpu == "all"
     )

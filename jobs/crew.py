@@ -26,6 +26,12 @@ class Crew:
         self.logs = logs
         self.settings = settings
         self.addresses: dict[str, str] = {}
+        self._others: dict[str, list[str]] = {}
+
+    def know(self, attempt: str, others: Sequence[Member]) -> None:
+        """The members that an attempt has now, whoever started them."""
+        if others or attempt in self._others:
+            self._others[attempt] = [process_id(attempt, one.number) for one in others]
 
     def look_around(self) -> list[Host]:
         """The hosts that there are.
@@ -62,26 +68,29 @@ class Crew:
             grace_s=settings.grace_s,
         )
         launch.log.parent.mkdir(parents=True, exist_ok=True)
+        if member.number:
+            self._others.setdefault(lease.attempt, []).append(name)
         self.launcher.start(launch)
 
-    def ask_to_end(self, attempt: str, hosts: int) -> None:
+    def ask_to_end(self, attempt: str) -> None:
         """Tells all to save and end."""
-        for name in self._names(attempt, hosts):
+        for name in self._names(attempt):
             self.launcher.ask_to_end(name)
 
-    def alive(self, attempt: str, hosts: int) -> bool:
+    def alive(self, attempt: str) -> bool:
         """Whether any still runs."""
-        return any(self.launcher.alive(name) for name in self._names(attempt, hosts))
+        return any(self.launcher.alive(name) for name in self._names(attempt))
 
-    def kill(self, attempt: str, hosts: int) -> bool:
+    def kill(self, attempt: str) -> bool:
         """Ends all at once; whether none is left."""
-        left = [name for name in self._names(attempt, hosts) if not self.launcher.kill(name)]
+        left = [name for name in self._names(attempt) if not self.launcher.kill(name)]
         return not left
 
-    def forget(self, attempt: str, hosts: int) -> None:
+    def forget(self, attempt: str) -> None:
         """Does not watch them any more."""
-        for name in self._names(attempt, hosts):
+        for name in self._names(attempt):
             self.launcher.ended(name)
+        self._others.pop(attempt, None)
 
     def ended(self, attempt: str, others: Sequence[Member]) -> Iterator[tuple[Member, int]]:
         """Members that ended, with their exit codes, as `Launcher.ended` has them."""
@@ -90,5 +99,5 @@ class Crew:
             if code is not None:
                 yield member, code
 
-    def _names(self, attempt: str, hosts: int) -> list[str]:
-        return [process_id(attempt, number) for number in range(hosts)]
+    def _names(self, attempt: str) -> list[str]:
+        return [attempt, *self._others.get(attempt, ())]

@@ -16,7 +16,7 @@ from jobs import devices, events, lease, schema
 from jobs.claim import Member
 from jobs.clock import now
 from jobs.database import AnyRow, AnySelect, Database
-from jobs.devices import Host
+from jobs.devices import Host, Slot
 from jobs.errors import StaleLeaseError
 from jobs.lease import Lease
 from jobs.look import Look
@@ -134,14 +134,12 @@ def extend(
             if row.id in without:
                 continue
             there = others(tx, [row.attempt])[row.attempt]
-            free = sorted({*range(1, row.hosts)} - {member.number for member in there})
             used = {row.host, *(member.host for member in there)}
-            for host in hosts if free else ():
+            for host in hosts if len(there) < row.hosts - 1 else ():
                 if host.name not in used and row.device in (None, *host.classes):
                     chosen = host.fit(row.cpu, row.gpus, look.kept(host))
                     if chosen is not None:
-                        gpus = devices.take(tx, host.name, row.attempt, chosen, free[0])
-                        return _joined(tx, row, Member(number=free[0], host=host.name, gpus=gpus))
+                        return _join(tx, row, host, chosen)
     return None
 
 
@@ -150,7 +148,7 @@ def _elastic() -> AnySelect:
     attempts, jobs, stages, leases = schema.attempts, schema.jobs, schema.stages, schema.leases
     return (
         select(
-            *attempts.c["id", "host", "fencing"],
+            *attempts.c["id", "host", "fencing", "joined"],
             attempts.c.number.label("attempt"),
             *stages.c["name", "cpu", "gpus", "device", "hosts"],
             jobs.c.number.label("job"),
@@ -164,8 +162,15 @@ def _elastic() -> AnySelect:
     )
 
 
-def _joined(tx: Connection, row: AnyRow, member: Member) -> Joined:
-    told = {"stage": row.name, "attempt": row.id, "host": member.host}
+def _join(tx: Connection, row: AnyRow, host: Host, chosen: Sequence[Slot]) -> Joined:
+    # No number comes twice: a launcher starts no process twice under one name.
+    attempts, number = schema.attempts, row.joined + 1
+    tx.execute(update(attempts).where(attempts.c.number == row.attempt).values(joined=number))
+    gpus = devices.take(tx, host.name, row.attempt, chosen, number)
+    told = {"stage": row.name, "attempt": row.id, "host": host.name}
     events.append(tx, row.job, "member_joined", **told)
-    given = Lease(attempt=row.id, fencing=row.fencing)
-    return Joined(lease=given, member=member, whole_cpu=row.cpu == "all")
+    return Joined(
+        lease=Lease(attempt=row.id, fencing=row.fencing),
+        member=Member(number=number, host=host.name, gpus=gpus),
+        whole_cpu=row.cpu == "all",
+    )

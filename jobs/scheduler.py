@@ -12,7 +12,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from jobs import advance, attempts, claim, executors, leases, members
 from jobs.claim import Claim, Member
@@ -31,14 +30,6 @@ _MOST_LOST = 5  # members of an attempt that are replaced
 _TAIL = 2000  # characters of the log kept with the error of a worker that broke
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Started:
-    """An attempt that this scheduler started, and on how many hosts it may run."""
-
-    lease: Lease
-    hosts: int
-
-
 class Scheduler:
     """Runs stages on the hosts of a launcher."""
 
@@ -51,7 +42,7 @@ class Scheduler:
         self.logs = logs
         self.settings = settings
         self._hosts: list[Host] = []
-        self._started: dict[str, _Started] = {}
+        self._started: dict[str, Lease] = {}
         self._lost: Counter[str] = Counter()
         self._stopping: dict[str, float] = {}
         self._reap_after = 0.0
@@ -87,7 +78,7 @@ class Scheduler:
         self._collect()
         if time.monotonic() >= self._reap_after:
             self._reap()
-        held = leases.of_hosts(self.database, self._names())
+        held = self._held()
         self._look_after_members(held)
         self._stop_unwanted(held)
         advance.reuse(self.database)
@@ -104,19 +95,24 @@ class Scheduler:
                 executors.leave(self.database, host.name)
 
     def _end_all(self) -> None:
-        held = {name: (one.lease, one.hosts) for name, one in self._started.items()}
+        held = list(self._started.values())
         with contextlib.suppress(StoreError):
-            found = leases.of_hosts(self.database, self._names())
-            held = {one.lease.attempt: (one.lease, one.hosts) for one in found}
-        for name, (_, hosts) in held.items():
-            self.crew.ask_to_end(name, hosts)
+            held = [item.lease for item in self._held()]
+        for lease in held:
+            self.crew.ask_to_end(lease.attempt)
         deadline = time.monotonic() + self.settings.grace_s
-        for name, (lease, hosts) in held.items():
-            while self.crew.alive(name, hosts) and time.monotonic() < deadline:
+        for lease in held:
+            while self.crew.alive(lease.attempt) and time.monotonic() < deadline:
                 time.sleep(0.05)
             with contextlib.suppress(StoreError):
-                self._interrupt(lease, hosts, "the service stopped")
-            self.crew.forget(name, hosts)
+                self._interrupt(lease, "the service stopped")
+            self.crew.forget(lease.attempt)
+
+    def _held(self) -> list[InForce]:
+        held = leases.of_hosts(self.database, self._names())
+        for item in held:
+            self.crew.know(item.lease.attempt, item.others)
+        return held
 
     def _names(self) -> list[str]:
         return [host.name for host in self._hosts]
@@ -138,16 +134,17 @@ class Scheduler:
 
     def _collect(self) -> None:
         """Looks after what was started: what ended, and the logs of the others."""
-        for attempt, one in list(self._started.items()):
+        for attempt, lease in list(self._started.items()):
             code = self.launcher.ended(attempt)
             self.logs.trim(attempt)
             if code is None:
                 continue
             if attempt in self._stopping or code in (INTERRUPTED, -signal.SIGTERM):
-                self._interrupt(one.lease, one.hosts, "stopped")
+                self._interrupt(lease, "stopped")
             else:
-                self.crew.kill(attempt, one.hosts)
-                self._record(one.lease, code)
+                self.crew.kill(attempt)
+                self._record(lease, code)
+            self.crew.forget(attempt)
             del self._started[attempt]
             self._lost.pop(attempt, None)
 
@@ -176,8 +173,8 @@ class Scheduler:
             self._lost[lease.attempt] += 1
             members.lose(self.database, lease, member, why)
         elif code in (INTERRUPTED, -signal.SIGTERM):
-            self._interrupt(lease, item.hosts, "stopped")
-        elif self.crew.kill(lease.attempt, item.hosts):
+            self._interrupt(lease, "stopped")
+        elif self.crew.kill(lease.attempt):
             attempts.fail(self.database, lease, why)
 
     def _extend(self, held: Sequence[InForce]) -> None:
@@ -199,12 +196,12 @@ class Scheduler:
         names = set(self._names())
         for dead in leases.expired(self.database):
             # It may only be stopped (SIGSTOP) and still hold the device.
-            attempt = dead.lease.attempt
-            gone = dead.host not in names
-            if (gone and dead.hosts == 1) or self.crew.kill(attempt, dead.hosts) or gone:
+            attempt, gone = dead.lease.attempt, dead.host not in names
+            self.crew.know(attempt, dead.others)
+            if (gone and not dead.others) or self.crew.kill(attempt) or gone:
                 leases.give_up(self.database, dead.lease)
                 # Not watched any more: a new head of a cluster would never know its end.
-                self.crew.forget(attempt, dead.hosts)
+                self.crew.forget(attempt)
                 self._started.pop(attempt, None)
 
     def _stop_unwanted(self, held: Sequence[InForce]) -> None:
@@ -216,14 +213,13 @@ class Scheduler:
             if item.wanted == "run" and attempt not in self._stopping:
                 continue
             if attempt not in self._stopping:
-                self.crew.ask_to_end(attempt, item.hosts)
+                self.crew.ask_to_end(attempt)
                 self._stopping[attempt] = time.monotonic() + self.settings.grace_s
-            over = time.monotonic() >= self._stopping[attempt]
-            if over or not self.crew.alive(attempt, item.hosts):
-                self._interrupt(item.lease, item.hosts, f"stopped to {item.wanted}")
+            if time.monotonic() >= self._stopping[attempt] or not self.crew.alive(attempt):
+                self._interrupt(item.lease, f"stopped to {item.wanted}")
 
-    def _interrupt(self, lease: Lease, hosts: int, reason: str) -> None:
-        if self.crew.kill(lease.attempt, hosts):
+    def _interrupt(self, lease: Lease, reason: str) -> None:
+        if self.crew.kill(lease.attempt):
             with contextlib.suppress(StaleLeaseError):
                 attempts.interrupt(self.database, lease, reason)
             self._stopping.pop(lease.attempt, None)
@@ -233,11 +229,11 @@ class Scheduler:
         try:
             self.crew.start(found)
         except LauncherError as error:
-            self.crew.kill(lease.attempt, found.hosts)
+            self.crew.kill(lease.attempt)
             if isinstance(error, AwayError):
                 # Not the stage's fault. Should it have started, it finds its lease over.
                 attempts.interrupt(self.database, lease, str(error))
                 raise
             attempts.fail(self.database, lease, str(error))
             return
-        self._started[lease.attempt] = _Started(lease=lease, hosts=found.hosts)
+        self._started[lease.attempt] = lease

@@ -140,6 +140,7 @@ attempts = Table(
     Column("note", Text, nullable=False),
     Column("error", Text),
     Column("meeting", Text),
+    Column("joined", Integer, nullable=False, server_default="0"),
 )
 
 leases = Table(

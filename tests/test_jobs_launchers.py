@@ -7,6 +7,7 @@ apart, in the order of this file.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -20,15 +21,19 @@ from typing import Any
 import psutil
 import pytest
 from jobs_service import Service, until
-from jobs_stores import server
+from jobs_stores import new_url, server
 from ray_cluster import RayCluster
+from service_server import instance_in, mini, scheduling, workers_find_us
 
-from jobs import control, executors, process
+from jobs import control, events, executors, process, views
 from jobs.devices import Host
 from jobs.holder import INTERRUPTED
 from jobs.launcher import AwayError, Launch, Launcher, LauncherError
 from jobs.launcher_local import LocalLauncher
 from jobs.launcher_ray import RayLauncher
+from jobs.submit import submit
+from service.spec import JobSpec
+from service.submission import submission
 
 HEARTBEAT_S = 1.5
 KILLS = int(os.environ.get("STAIRPRUNE_KILLS", "3"))
@@ -199,6 +204,46 @@ def test_jobs_run_on_both_nodes_and_outlive_the_server(service: Service) -> None
     assert service.show(alone).attempts[0].host.startswith("one/")
     hosts = {a.host.split("/")[0] for job in jobs.values() for a in service.show(job).attempts}
     assert hosts == {"one", "two"}
+
+
+def test_stages_run_on_both_nodes_at_once(service: Service) -> None:
+    gang = service.submit("gang", 1, all={"steps": 20}, hosts=2)
+    service.wait(gang, "succeeded", seconds=60)
+    service.expect_right(gang, "gang", 1)
+    [claimed] = [e for e in events.after(service.database, gang) if e.kind == "claimed"]
+    assert {host.split("/")[0] for host in claimed.data["hosts"]} == {"one", "two"}
+    plan = {"steps": 400, "members": 1}
+    grows = service.submit("grows", 1, all=plan, hosts=2, elastic=True)
+    until(lambda: any(a.done for a in service.show(grows).attempts), 60)
+    [place] = (service.home / "runs" / grows).glob("members-*")
+    [member] = place.iterdir()
+    psutil.Process(int(member.name.split("-")[1])).kill()
+    until(lambda: len(list(place.iterdir())) == 2, 60, lambda: service.story(grows))
+    service.wait(grows, "succeeded", seconds=60)
+    service.expect_right(grows, "grows", 1)
+    assert len(service.show(grows).attempts) == 1
+    until(lambda: service.workers() == [], 15)
+
+
+def test_a_supernet_is_trained_by_both_nodes(
+    token: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By torchrun and gloo: what `tests/test_service_hosts.py` has on one machine."""
+    workers_find_us(monkeypatch)
+    instance, _ = instance_in(tmp_path, new_url("postgresql", tmp_path))
+    spec = JobSpec.model_validate_json(json.dumps(mini(supernet={"hosts": 2})))
+    job, _ = submit(instance.database, "ann", submission(spec, until="supernet"))
+    with scheduling(instance.scheduler(ray=token.address)):
+        until(
+            lambda: views.show(instance.database, job).job.finished_at is not None,
+            120,
+            lambda: str(views.show(instance.database, job)),
+        )
+    detail = views.show(instance.database, job)
+    assert detail.job.state == "succeeded", detail
+    last = detail.attempts[-1].id
+    assert instance.logs.path(f"{last}-1").exists()  # of the other node
+    instance.database.close()
 
 
 def test_a_killed_worker_and_a_dead_node_cost_one_attempt(

@@ -118,7 +118,7 @@ def test_elastic_stages_start_with_one_and_grow_where_nobody_waits(announced: Da
     members.lose(announced, found.lease, first.member, "test")
     again = [members.extend(announced, HOSTS) for _ in range(3)]
     assert [one and (one.member.number, one.member.host) for one in again] == [
-        (1, "h1"), (2, "h2"), None,
+        (2, "h1"), (3, "h2"), None,
     ]  # fmt: skip
     attempts.finish(announced, found.lease, {})
     with pytest.raises(StaleLeaseError):

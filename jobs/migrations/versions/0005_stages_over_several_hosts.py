@@ -17,3 +17,5 @@ def upgrade() -> None:
     )
     op.add_column("slots", sa.Column("member", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("attempts", sa.Column("meeting", sa.Text()))
+    joined = sa.Column("joined", sa.Integer(), nullable=False, server_default="0")
+    op.add_column("attempts", joined)
