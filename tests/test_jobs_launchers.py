@@ -343,7 +343,10 @@ def test_random_harm_to_a_cluster_loses_and_doubles_nothing(
         for _ in range(2):
             name = f"job-{len(ledger)}"
             plan = {"steps": 20, "sleep": 0.05}
-            ledger[name] = service.submit(name, 2, all=plan, most_attempts=100)
+            # Some run on two nodes at once, some on one or two as they come.
+            kind = {0: {"hosts": 2}, 1: {"hosts": 2, "elastic": True}}.get(len(ledger) % 5, {})
+            more = {"members": 0} if kind.get("elastic") else {}
+            ledger[name] = service.submit(name, 2, all={**plan, **more}, most_attempts=100, **kind)
         time.sleep(chance.uniform(0.0, 3.0))
         harm.one()
     for name, job in ledger.items():

@@ -1,9 +1,9 @@
 """A cluster in virtual time under the real scheduler: `python -m benchmarks.service.simulated`.
 
 Stages of thousands of jobs begin and end in simulated hours; who runs next is decided by the store
-and `jobs.claim` themselves, host by host, as on real servers. Rivals in plain Python: `fifo`, where
-the oldest stage that waits is started first and holds up all behind it, and `backfill`, where what
-does not fit is passed by. Both see all hosts at once, which ours does not.
+and `jobs.claim` themselves, for all hosts at once, as on real servers. Rivals in plain Python:
+`fifo`, where the oldest stage that waits is started first and holds up all behind it, and
+`backfill`, where what does not fit is passed by.
 
 The load: users of very different appetite; every job profiles (the whole CPU of a server, one GPU),
 trains a supernet (one GPU), searches (a CPU slot) and trains (one or two GPUs), hours each. Told:
@@ -28,7 +28,7 @@ import numpy as np
 
 from benchmarks.latency.output import RESULTS, show, text, write_json
 from jobs import attempts, executors, users
-from jobs.claim import claim
+from jobs.claim import claim_any
 from jobs.database import Database
 from jobs.devices import Host, Slot
 from jobs.lease import Lease
@@ -147,9 +147,7 @@ class Real:
     def __init__(self, database: Database, works: list[Work], hosts: list[Host]) -> None:
         self.database, self.hosts = database, hosts
         self.jobs: dict[str, int] = {}
-        self.spare = {host.name for host in hosts}
         self.seconds: list[float] = []
-        self._held: dict[str, int] = defaultdict(int)
         for name in {work.user for work in works}:
             users.ensure(database, name, most_running=len(works), most_open=2 * len(works))
         for host in hosts:
@@ -165,31 +163,19 @@ class Real:
         self.jobs[submit(self.database, work.user, plan)[0]] = number
 
     def ask(self, hour: float, changed: set[str]) -> list[tuple[int, str, Any]]:
-        """Every host that changed or had something left claims until there is nothing for it."""
-        begun = []
-        for host in self.hosts:
-            if host.name not in changed | self.spare:
-                continue
-            while True:
-                start = time.perf_counter()
-                found = claim(self.database, host, LONG_S, LONG_S)
-                self.seconds.append(time.perf_counter() - start)
-                if found is None:
-                    break
-                begun.append((self.jobs[found.job], host.name, (found.lease, host, found.gpus)))
-                self._count(host, found.gpus, 1)
-        return begun
+        """Claims until there is nothing for any host, as the scheduler does."""
+        begun: list[tuple[int, str, Any]] = []
+        while True:
+            start = time.perf_counter()
+            found = claim_any(self.database, self.hosts, LONG_S, LONG_S)
+            self.seconds.append(time.perf_counter() - start)
+            if found is None:
+                return begun
+            begun.append((self.jobs[found.job], found.host, found.lease))
 
-    def end(self, ticket: tuple[Lease, Host, tuple[str, ...]]) -> None:
+    def end(self, ticket: Lease) -> None:
         """The stage is done."""
-        lease, host, gpus = ticket
-        attempts.finish(self.database, lease, {})
-        self._count(host, gpus, -1)
-
-    def _count(self, host: Host, gpus: tuple[str, ...], sign: int) -> None:
-        self._held[host.name] += sign * len(gpus)
-        full = self._held[host.name] >= GPUS
-        (self.spare.discard if full else self.spare.add)(host.name)
+        attempts.finish(self.database, ticket, {})
 
 
 class Plain:
@@ -206,12 +192,14 @@ class Plain:
 
     def ask(self, hour: float, changed: set[str]) -> list[tuple[int, str, Any]]:
         """Starts what fits."""
-        begun, passed = [], []
+        begun, passed, hopeless = [], [], set[Needs]()
         while self.waiting:
             number, at = heapq.heappop(self.waiting)
-            placed = self._place(self.works[number].pieces[at].needs)
+            needs = self.works[number].pieces[at].needs
+            placed = None if needs in hopeless else self._place(needs)
             if placed is None:
                 passed.append((number, at))
+                hopeless.add(needs)
                 if not self.backfill:
                     break
                 continue

@@ -1,13 +1,16 @@
 """What scoring in several processes costs and gains: `python -m benchmarks.supernet.pool`.
 
 In every round the same fresh configs are scored by a plain loop, by the pool with one process, by
-it with two, and by two processes of their own that score all of them each, at the same time; one
-CPU thread each; who goes first alternates. Real scores: batch norm recalibrated and images
-classified, by a supernet of quarter width at 28x28, whose random weights change no time.
+it with two, by two processes of their own that score all of them each, at the same time, by the
+process of another host alone, and by it and this one; one CPU thread each; who goes first
+alternates. The other host is this machine, reached over its network interface. Real scores: batch
+norm recalibrated and images classified, by a supernet of quarter width at 28x28, whose random
+weights change no time.
 
 Gain: the loop's time over that of the pool of two. Ceiling: what two processes that share nothing
 but the machine gain, twice the loop's time over theirs. Overhead: pool of one less the loop, per
-config, of scores on very few images, as the noise of a long score hides it. All are started before,
+config, of scores on very few images, as the noise of a long score hides it; likewise that of
+another host. All are started before,
 as in a search, and must give identical scores.
 """
 
@@ -31,7 +34,8 @@ from benchmarks.latency.output import RESULTS, show, text, write_json
 from search.lattice import Lattice
 from search.loop import Mapper
 from search.scoring import Guarded, Outcome
-from service.scoring import pooled
+from service.scoring import pooled, spread
+from service.scoring_far import Far, serve
 from supernet.config import ChannelConfig
 from supernet.estimate import Estimator
 from supernet.network import NetworkSpec
@@ -42,7 +46,7 @@ NETWORK = NetworkSpec(width=0.25, stem="3x3/2", resolution=28, channels=1, class
 CONFIGS, ROUNDS, BATCH, FEW = 16, 12, 256, 2
 RECALIBRATION, VALIDATION = 1, 2
 """Batches."""
-WAYS = ("loop", "pool of 1", "pool of 2", "two apart")
+WAYS = ("loop", "pool of 1", "pool of 2", "two apart", "other host", "two hosts")
 GOAL_OVERHEAD_MS, GOAL_GAIN = 5.0, 1.8
 
 
@@ -98,6 +102,25 @@ def apart(batch: int) -> Iterator[Mapper]:
         pipe.send(None)
 
 
+def elsewhere(place: dict[str, Any], batch: int) -> None:
+    """What runs on another host."""
+    torch.set_num_threads(1)
+    serve(place, "alike", Guarded(estimator(batch)))
+
+
+@contextmanager
+def hosts(batch: int, *, together: bool) -> Iterator[tuple[Mapper, Guarded]]:
+    """A process of another host, and this one as well if they work together."""
+    own = estimator(batch)
+    with Far("127.0.0.1", "alike") as far, spread(own, 1, far) as both:
+        context = multiprocessing.get_context("spawn")
+        process = context.Process(target=elsewhere, args=(far.place, batch), daemon=True)
+        process.start()
+        list(far.outcomes([space().smallest()], None, []))  # it is there now
+        other: Mapper = lambda guarded, configs: far.outcomes(configs, None, [])  # noqa: E731
+        yield both if together else other, Guarded(own)
+
+
 def rounds(count: int, batch: int) -> dict[str, list[float]]:
     """Seconds of each way in each round.
 
@@ -112,6 +135,8 @@ def rounds(count: int, batch: int) -> dict[str, list[float]]:
             own = estimator(batch)
             ways[f"pool of {workers}"] = stack.enter_context(pooled(own, workers)), Guarded(own)
         ways["two apart"] = stack.enter_context(apart(batch)), ways["loop"][1]
+        ways["other host"] = stack.enter_context(hosts(batch, together=False))
+        ways["two hosts"] = stack.enter_context(hosts(batch, together=True))
         for number in range(-1, count):
             configs = lattice.configs(lattice.draw(rng, CONFIGS, 0.3))
             names = list(ways)[:: 1 if number % 2 else -1]
@@ -134,13 +159,18 @@ def interval(values: npt.NDArray[np.float64]) -> dict[str, float]:
 
 def figures(long: dict[str, list[float]], short: dict[str, list[float]]) -> dict[str, Any]:
     """What the rounds say, of long scores and of short ones."""
-    loop, _, two, both = (np.array(long[way]) for way in WAYS)
-    over = 1000 * (np.array(short["pool of 1"]) - np.array(short["loop"])) / CONFIGS
+    loop, _, two, both, _, apart = (np.array(long[way]) for way in WAYS)
+    over, over_hosts = (
+        1000 * (np.array(short[way]) - np.array(short["loop"])) / CONFIGS
+        for way in ("pool of 1", "other host")
+    )
     ratios = {"gain": loop / two, "ceiling": 2 * loop / both, "gain_of_ceiling": both / (2 * two)}
+    ratios |= {"gain_hosts": loop / apart, "gain_hosts_of_ceiling": both / (2 * apart)}
     found = {
         "score_ms": 1000 * loop / CONFIGS,
         "short_score_ms": 1000 * np.array(short["loop"]) / CONFIGS,
         "overhead_ms": over,
+        "overhead_hosts_ms": over_hosts,
         **ratios,
     }
     return {name: interval(values) for name, values in found.items()}
