@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from profiler import backend as backends
-from profiler import machine, memory
+from profiler import cuda_device, machine, memory
 from search import searcher
 from service import doctor_gpu
 from service.spec import JobSpec, TargetSpec
@@ -45,6 +45,7 @@ def missing(spec: JobSpec) -> list[str]:
     for name, target in spec.limits.targets().items():
         if target.on is None:  # else it is another machine's to say
             lacks += _target(f"limits.further.{name}.target", target)
+    lacks += _gpus(spec)
     if spec.data.name not in data.names():
         lacks.append(f"data.name: {spec.data.name!r} is not among {', '.join(data.names())}")
     elif reason := data.dataset(spec.data.name).unavailable(spec.data.path):
@@ -55,6 +56,17 @@ def missing(spec: JobSpec) -> list[str]:
             f"search.searcher: {spec.search.searcher!r} is not among {', '.join(searcher.names())}"
         )
     return lacks
+
+
+def _gpus(spec: JobSpec) -> list[str]:
+    here = len(cuda_device.names())
+    wanted = (("supernet", spec.supernet.device, spec.supernet.processes),
+              ("train", spec.train.device, spec.train.processes))  # fmt: skip
+    return [
+        f"{section}.device: cuda needs {count} GPU{'s' * (count > 1)}, but {here} are here"
+        for section, device, count in wanted
+        if device == "cuda" and here < count
+    ]
 
 
 def _target(field: str, target: TargetSpec) -> list[str]:

@@ -255,13 +255,9 @@ class TrainSpec(Part):
     configs: list[dict[str, Any]] = Field(default_factory=list, max_length=16)
     """Channel configs to train instead of those that the search would pick."""
 
-    def device_key(self) -> dict[str, Any]:
-        """What of this decides a training by one process, so far as it is not as usual."""
-        return self.model_dump(include={"device"}, exclude_defaults=True)
-
-    def together(self) -> dict[str, Any]:
-        """Where and by how many networks are trained, so far as it is not as usual."""
-        return self.model_dump(include={"device", "processes", "hosts"}, exclude_defaults=True)
+    def decides(self, *fields: str) -> dict[str, Any]:
+        """Those of these fields that are not as usual."""
+        return self.model_dump(include=set(fields), exclude_defaults=True)
 
 
 class VerifySpec(Part):

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from profiler import cuda_device
+
 ROOT = Path(__file__).parent.parent
 PUBLISHED = json.loads((ROOT / "configs" / "published.json").read_text(encoding="utf-8"))
 
@@ -86,5 +88,6 @@ def test_doctor_names_what_the_headline_job_lacks_here() -> None:
         assert done.returncode == 2
     text = " ".join(missing)
     assert "train.teacher_weights" in text or (ROOT / "data").exists()
+    assert ("supernet.device: cuda needs 1 GPU" in text) == (cuda_device.names() == [])
     assert "data.path" in text or (ROOT / "data" / "imagenet").exists()
     assert "onnxruntime" in json.loads(done.stdout)["machine"]["backends"]

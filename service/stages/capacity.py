@@ -25,7 +25,7 @@ def settings(spec: JobSpec) -> object:
             **spec.capacity.model_dump(mode="json"),
             "recipe": decides(spec.capacity.recipe),
         },
-        **spec.train.device_key(),
+        **spec.train.decides("device"),
         "seed": spec.seed,
         "cpu_threads": spec.cpu_threads,
     }

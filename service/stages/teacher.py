@@ -29,7 +29,7 @@ def settings(spec: JobSpec) -> object:
         "weights": str(spec.train.teacher_weights),
         "seed": spec.seed,
         "cpu_threads": spec.cpu_threads,
-        **spec.train.device_key(),
+        **spec.train.decides("device"),
     }
 
 

@@ -28,7 +28,7 @@ def settings(spec: JobSpec) -> object:
         "seeds": spec.train.seeds,
         "seed": spec.seed,
         "cpu_threads": spec.cpu_threads,
-        **spec.train.together(),
+        **spec.train.decides("device", "processes", "hosts"),
     }
 
 
