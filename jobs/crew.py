@@ -95,7 +95,9 @@ class Crew:
     def ended(self, attempt: str, others: Sequence[Member]) -> Iterator[tuple[Member, int]]:
         """Members that ended, with their exit codes, as `Launcher.ended` has them."""
         for member in others:
-            code = self.launcher.ended(process_id(attempt, member.number))
+            name = process_id(attempt, member.number)
+            code = self.launcher.ended(name)
+            self.logs.trim(name)
             if code is not None:
                 yield member, code
 

@@ -48,8 +48,11 @@ class Meeting:
 
 
 def process_id(attempt: str, member: int) -> str:
-    """What a launcher knows the process of a member by."""
-    return f"{attempt}-{member}" if member else attempt
+    """What a launcher knows the process of a member by, and what its log is called.
+
+    The attempt's id is all before the first dot, see `service.upkeep`.
+    """
+    return f"{attempt}.{member}" if member else attempt
 
 
 def others(tx: Connection, attempts: Collection[int]) -> dict[int, list[Member]]:

@@ -242,7 +242,7 @@ def test_a_supernet_is_trained_by_both_nodes(
     detail = views.show(instance.database, job)
     assert detail.job.state == "succeeded", detail
     last = detail.attempts[-1].id
-    assert instance.logs.path(f"{last}-1").exists()  # of the other node
+    assert instance.logs.path(f"{last}.1").exists()  # of the other node
     instance.database.close()
 
 

@@ -11,6 +11,9 @@ from service_server import instance_in, mini
 from sqlalchemy import update
 
 from jobs import control, schema
+from jobs.claim import claim
+from jobs.devices import Host
+from jobs.members import process_id
 from jobs.submit import submit
 from service.instance import Instance
 from service.spec import from_data
@@ -42,8 +45,11 @@ def runs(instance: Instance) -> set[str]:
 def test_only_what_ended_long_ago_goes(instance: Instance, tmp_path: Path) -> None:
     open_one, fresh, old = made(instance, 1, None), made(instance, 2, 1.0), made(instance, 3, 8.0)
     instance.logs.root.mkdir(exist_ok=True)
-    for name in ("unknown.log", "unknown.log.1"):
-        (instance.logs.root / name).write_text("x")
+    running = claim(instance.database, Host(name="here", cpu_slots=9), 60, 60)
+    assert running is not None
+    kept = [instance.logs.path(process_id(running.lease.attempt, member)) for member in (0, 1)]
+    for path in (*kept, *(instance.logs.root / name for name in ("unknown.log", "unknown.log.1"))):
+        path.write_text("x")
     (tmp_path / "file").write_text("kept")
     digest = instance.artifacts.put(tmp_path / "file")
     planned = tidy(instance, Retention(), dry=True)
@@ -52,6 +58,7 @@ def test_only_what_ended_long_ago_goes(instance: Instance, tmp_path: Path) -> No
     cleared = tidy(instance, Retention())
     assert (cleared.logs, cleared.runs) == (planned.logs, planned.runs)
     assert len(cleared.logs) == 2
+    assert all(path.exists() for path in kept)
     assert runs(instance) == {open_one, fresh}
     assert instance.artifacts.open(digest).read() == b"kept"
     assert tidy(instance, Retention(runs=0.0)).runs != []
