@@ -69,9 +69,14 @@ def further_stage(name: str) -> str:
     return f"profile-{name}"
 
 
+def measured_stage(name: str) -> str:
+    """The stage that measures the finalists on a further target."""
+    return f"measure-{name}"
+
+
 def measured_stages(spec: JobSpec) -> tuple[str, ...]:
     """The stages that measure the finalists."""
-    return ("measure", *(f"measure-{name}" for name in spec.limits.run_on()))
+    return ("measure", *map(measured_stage, spec.limits.run_on()))
 
 
 def tables(spec: JobSpec) -> tuple[str, ...]:

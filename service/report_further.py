@@ -7,7 +7,7 @@ from typing import Any
 
 from latency_tables.predict import Predictor
 from latency_tables.table import Measurement
-from service.job import Job
+from service.job import Job, measured_stage
 from service.spec import Limits
 from service.stages.measure import read_measurement
 from service.verdict import limit_ms, within
@@ -48,7 +48,7 @@ def on_further(
 def _measured(job: Job, target: str) -> dict[str, Measurement]:
     if target not in job.spec.limits.run_on():
         return {}
-    found = job.json(f"measure-{target}", "measured.json")
+    found = job.json(measured_stage(target), "measured.json")
     return {name: read_measurement(data) for name, data in found.items()}
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from service.console import Report
-from service.job import Job, Stage, always, further_stage
+from service.job import Job, Stage, always, further_stage, measured_stage
 from service.spec import JobSpec
 from service.stages import profile
 from service.stages.measure import as_json
@@ -58,7 +58,7 @@ def _measure(name: str) -> Stage:
         return ["measured.json"]
 
     return Stage(
-        name=f"measure-{name}",
+        name=measured_stage(name),
         summary=f"the finalists on the further target {name}, end to end",
         after=always("select"),
         settings=lambda spec: measure_settings(_own(spec, name)),
