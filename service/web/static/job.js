@@ -6,7 +6,7 @@ import { draw, palette } from "./plots.js";
 const id = pathPart(2);
 const ENDED = ["succeeded", "failed", "cancelled"];
 const KINDS = ["submitted", "claimed", "started", "progress", "stage_done", "stage_reused", "attempt_failed", "attempt_lost",
-  "attempt_interrupted", "pause_asked", "paused", "resumed", "cancel_asked", "retried", "prioritised", ...ENDED];
+  "attempt_interrupted", "member_joined", "member_lost", "pause_asked", "paused", "resumed", "cancel_asked", "retried", "prioritised", ...ENDED];
 const VERBS = { pause: ["queued", "running"], resume: ["paused"], cancel: ["queued", "running", "paused"], retry: ["failed", "cancelled"] };
 const series = new Map();
 let shownAttempt = null;
