@@ -42,7 +42,7 @@ class Look:
         self.taken = devices.taken(tx)
         self._tx, self._users = tx, _at_cap(tx)
         self._next: dict[tuple[object, ...], AnyRow | None] = {}
-        self._lacks: dict[int, dict[str, tuple[int, str]]] = {}
+        self._near: dict[int, tuple[frozenset[str], frozenset[str]]] = {}
         self._alone: dict[str, tuple[AnyRow, list[Slot]] | None] = {}
 
     def turn(self, host: Host) -> tuple[AnyRow, list[Place]] | None:
@@ -113,19 +113,20 @@ class Look:
         If all kept some, a cluster would run half empty for one stage. The nearest gives nothing
         away and so gets nearer, until it fits or another is nearer still.
         """
-        lacks = self._lacking(stage)
-        if host.name not in lacks:
-            return True
-        return self._possible(stage) and lacks[host.name] in sorted(lacks.values())[: _hosts(stage)]
+        able, nearest = self._able(stage)
+        return self._possible(stage) and (host.name not in able or host.name in nearest)
 
     def _possible(self, stage: AnyRow) -> bool:
         """Whether as many hosts as it runs on would do for it if they were free."""
-        return _hosts(stage) == 1 or len(self._lacking(stage)) >= _hosts(stage)
+        return _hosts(stage) == 1 or len(self._able(stage)[0]) >= _hosts(stage)
 
-    def _lacking(self, stage: AnyRow) -> dict[str, tuple[int, str]]:
-        if stage.number not in self._lacks:
-            self._lacks[stage.number] = _lacking(self._tx, stage)
-        return self._lacks[stage.number]
+    def _able(self, stage: AnyRow) -> tuple[frozenset[str], frozenset[str]]:
+        """Hosts that could run it if they were free, and those of them that lack least."""
+        if stage.number not in self._near:
+            lacks = _lacking(self._tx, stage)
+            nearest = sorted(lacks, key=lacks.__getitem__)[: _hosts(stage)]
+            self._near[stage.number] = frozenset(lacks), frozenset(nearest)
+        return self._near[stage.number]
 
 
 def _hosts(stage: AnyRow) -> int:

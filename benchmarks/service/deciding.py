@@ -1,8 +1,9 @@
 """How long the scheduler takes to decide: `python -m benchmarks.service.deciding`.
 
-A decision is one claim with 10,000 jobs queued: which runs next on this host. Five queues, from the
+A decision is one claim with 10,000 jobs queued: which runs next on this host. Six queues, from the
 plain one to those made to be slow: all fit; none fits, as all wait for GPUs that are held; the same
-in a cluster, where all wait for a whole server of 101; all but the last are of a user at the cap;
+in a cluster, where all wait for a whole server of 101; decided for all of its hosts, where all wait
+for the GPUs of two servers at once; all but the last are of a user at the cap;
 all but the last wait for a twin that computes the same stage.
 Each decision is undone, so that the next finds the same queue. Both stores, SQLite on this disk.
 """
@@ -33,18 +34,20 @@ from service.version import VERSION
 
 JOBS, TIMES = 10_000, 50
 LONG_S = 1e6
-NOTHING = ("none fits", "cluster")
+NOTHING = ("none fits", "cluster", "pairs")
 """Queues of which nothing can run."""
 GOAL_MS = 50.0
 CROWD, LONE = "crowd", "lone"
 SERVERS = 100
 """Beside this host, where there is a cluster."""
 HOST = Host(name="bench", cpu_slots=16, gpus=tuple(f"GPU-{n}" for n in range(8)))
+OTHERS = [replace(HOST, name=f"another-{n:03}") for n in range(SERVERS)]
 QUEUES = {
     "all fit": "a mixed queue on an idle host",
     "none fits": "all need a GPU, and all GPUs are held",
     "user at the cap": "all but the last belong to a user who may run no more",
     "cluster": "all need a whole server of 101, and another lacks as little",
+    "pairs": "all need eight GPUs on each of two servers of 101 at once",
     "twins": "all but the last wait for a stage that another job computes",
 }
 
@@ -55,9 +58,10 @@ def queue(kind: str, number: int) -> tuple[str, Submission]:
     gpus = {"none fits": 1, "all fit": number % 3}.get(kind, 0)
     seed = "same" if kind == "twins" and not last else number
     needs = Needs(gpus=gpus)
-    if kind == "cluster":
-        busy = number < (SERVERS + 1) * len(HOST.gpus)
-        needs = Needs(gpus=1) if busy else Needs(cpu="all", gpus=len(HOST.gpus))
+    if kind in ("cluster", "pairs"):
+        busy, all_ = number < (SERVERS + 1) * len(HOST.gpus), len(HOST.gpus)
+        large = Needs(cpu="all", gpus=all_) if kind == "cluster" else Needs(gpus=all_, hosts=2)
+        needs = Needs(gpus=1) if busy else large
     stage = StageRequest(name="work", settings={"seed": seed}, needs=needs)
     user = LONE if kind == "user at the cap" and last else CROWD
     return user, Submission(name=f"job-{number}", spec="{}", stages=(stage,))
@@ -76,8 +80,8 @@ def fill(store: Database, kind: str) -> None:
         # The first one runs; it holds a GPU of eight, or what the others wait for.
         assert decide(store) is not None
     hosts = [HOST]
-    if kind == "cluster":
-        hosts += [replace(HOST, name=f"another-{n:03}") for n in range(SERVERS)]
+    if kind in ("cluster", "pairs"):
+        hosts += OTHERS
         for host in hosts:
             executors.announce(store, host, LONG_S)
     for host in hosts if kind in NOTHING else ():
@@ -90,9 +94,9 @@ def fill(store: Database, kind: str) -> None:
         tx.execute(text("ANALYZE"))
 
 
-def decide(store: Database, host: Host = HOST) -> claim.Claim | None:
-    """One decision."""
-    return claim.claim(store, host, LONG_S, LONG_S)
+def decide(store: Database, *hosts: Host) -> claim.Claim | None:
+    """One decision, for this host if none are given."""
+    return claim.claim_any(store, hosts or [HOST], LONG_S, LONG_S)
 
 
 def undo(store: Database, found: claim.Claim) -> None:
@@ -117,7 +121,7 @@ def measure(store: Database, kind: str, times: int) -> dict[str, Any]:
     seconds, reuse = [], []
     for _ in range(times):
         start = time.perf_counter()
-        found = decide(store)
+        found = decide(store, HOST, *(OTHERS if kind == "pairs" else ()))
         seconds.append(time.perf_counter() - start)
         if (found is None) != (kind in NOTHING):
             raise RuntimeError(f"{kind}: decided for {found}")
