@@ -7,7 +7,7 @@ that lacks least for it, or on as many as it runs on at once.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Select, func, select
@@ -56,6 +56,17 @@ class Look:
     def kept(self, host: Host) -> set[Slot]:
         """Slots of a host that are held, or kept for a stage that waits for them."""
         return self._walk(host, lambda row: self._starts(row, host))[1]
+
+    def wanted(self, host: Host, slots: Collection[Slot]) -> bool:
+        """Whether some stage waits that would fit on a host if these slots were free.
+
+        It may wait for other hosts, too.
+        """
+        self.taken[host.name] -= set(slots)
+        try:
+            return self._walk(host, self._possible)[0] is not None
+        finally:
+            self.taken[host.name] |= set(slots)
 
     def _walk(
         self, host: Host, starts: Callable[[AnyRow], bool]

@@ -141,9 +141,33 @@ def extend(
             for host in hosts if len(there) < row.hosts - 1 else ():
                 if host.name not in used and row.device in (None, *host.classes):
                     chosen = host.fit(row.cpu, row.gpus, look.kept(host))
-                    if chosen is not None:
+                    if chosen is not None and not look.wanted(host, ()):
                         return _join(tx, row, host, chosen)
     return None
+
+
+def in_the_way(database: Database, hosts: Sequence[Host]) -> tuple[Lease, Member] | None:
+    """A member of an elastic stage whose devices another stage waits for, by now."""
+    by_name = {host.name: host for host in hosts}
+    with database.read() as tx:
+        rows = tx.execute(_elastic()).all()
+        there = others(tx, [row.attempt for row in rows])
+        look = Look(tx, hosts)
+        for row in reversed(rows):
+            for member in reversed(there.get(row.attempt, ())):
+                if (host := by_name.get(member.host)) is not None and look.wanted(
+                    host, _held(tx, row.attempt, member)
+                ):
+                    return Lease(attempt=row.id, fencing=row.fencing), member
+    return None
+
+
+def _held(tx: Connection, attempt: int, member: Member) -> list[Slot]:
+    slots = schema.slots
+    query = select(slots.c.device, slots.c.slot).where(
+        slots.c.attempt == attempt, slots.c.member == member.number
+    )
+    return [(row.device, row.slot) for row in tx.execute(query)]
 
 
 def _elastic() -> AnySelect:

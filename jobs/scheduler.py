@@ -47,6 +47,7 @@ class Scheduler:
         self._stopping: dict[str, float] = {}
         self._reap_after = 0.0
         self._announced = 0.0
+        self._made_way = 0.0
 
     def run(self, stop: threading.Event, say: Callable[[str], None] = lambda text: None) -> None:
         """Works until `stop` is set, then ends what does not go on alone; it goes on another time.
@@ -85,6 +86,7 @@ class Scheduler:
         while (found := self._claim()) is not None:
             self._start(found)
         self._extend(held)
+        self._make_way(held)
 
     def close(self) -> None:
         """Ends all workers that would end with it, and says so if the database answers."""
@@ -170,7 +172,7 @@ class Scheduler:
         why = self._how(f"member {member.number} on {member.host}", name, code)
         if item.elastic:
             self.launcher.kill(name)
-            self._lost[lease.attempt] += 1
+            self._lost[lease.attempt] += code not in (INTERRUPTED, -signal.SIGTERM)
             members.lose(self.database, lease, member, why)
         elif code in (INTERRUPTED, -signal.SIGTERM):
             self._interrupt(lease, "stopped")
@@ -191,6 +193,17 @@ class Scheduler:
                 with contextlib.suppress(StaleLeaseError):
                     members.lose(self.database, joined.lease, joined.member, str(error))
                 raise
+
+    def _make_way(self, held: Sequence[InForce]) -> None:
+        """Ends a member of an elastic stage that another stage waits for, one at a time."""
+        going = time.monotonic() < self._made_way + self.settings.heartbeat_s
+        if going or not any(item.elastic and item.others for item in held):
+            return
+        self._made_way = time.monotonic()
+        found = members.in_the_way(self.database, self._hosts)
+        if found is not None:
+            lease, member = found
+            self.launcher.ask_to_end(members.process_id(lease.attempt, member.number))
 
     def _reap(self) -> None:
         names = set(self._names())

@@ -99,9 +99,11 @@ class Service:
         for candidate in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
                 environment = candidate.environ()
-                if environment.get(jobs_toy.HOME) == str(self.home) and process.MARK in environment:
+                ours = environment.get(jobs_toy.HOME) == str(self.home)
+                marked = ours and process.MARK in environment
+                if marked and candidate.status() != psutil.STATUS_ZOMBIE:
                     found.append(candidate)
-        return [w for w in found if w.status() != psutil.STATUS_ZOMBIE]
+        return found
 
     def story(self, job: str) -> str:
         """All that is known of a job, for a failed test."""

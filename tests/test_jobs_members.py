@@ -128,6 +128,27 @@ def test_elastic_stages_start_with_one_and_grow_where_nobody_waits(announced: Da
     assert [host.gpus_held for host in executors.capacity(announced)] == [0, 0, 0]
 
 
+def test_members_make_way_for_whoever_waits(announced: Database) -> None:
+    submit(announced, "ann", submission("grows", 1, gpus=2, hosts=3, elastic=True))
+    assert claim_any(announced, HOSTS, 9, 9) is not None
+    assert members.extend(announced, HOSTS) is not None
+    assert members.extend(announced, HOSTS) is not None
+    assert members.in_the_way(announced, HOSTS) is None
+    for needs in ({"gpus": 1}, {"cpu": "all"}, {"gpus": 2, "hosts": 2}):
+        waiting = submit(announced, "ann", submission("waits", **needs))[0]
+        found = members.in_the_way(announced, HOSTS)
+        assert found is not None
+        assert found[1].host == "h2"
+        members.lose(announced, *found, "test")
+        assert members.extend(announced, HOSTS) is None
+        control.cancel(announced, waiting)
+        back = members.extend(announced, HOSTS)
+        assert back is not None
+        assert back.member.host == "h2"
+    submit(announced, "ann", submission("never", hosts=4))
+    assert members.in_the_way(announced, HOSTS) is None
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]:
     made = Service(request.param, tmp_path, hosts=3, slots=1)
@@ -193,6 +214,16 @@ def test_elastic_stages_outlive_their_members(service: Service) -> None:
     assert [e.kind for e in told] == ["member_joined"] * 2 + ["member_lost", "member_joined"]
     assert "ended with signal 9" in told[2].data["error"]
     until(lambda: not service.workers(), 5)
+
+
+def test_a_member_ends_for_a_job_that_waits_and_comes_back(service: Service) -> None:
+    job = service.submit("grows", 1, all={"steps": 400, "members": 2}, hosts=3, elastic=True)
+    until(lambda: at_work(service, job), 20, lambda: service.story(job))
+    late = service.submit("late", 1, all={"steps": 3})
+    service.wait(late, "succeeded")
+    until(lambda: len(member_pids(service, job)) == 3, 20, lambda: service.story(job))
+    service.wait(job, "succeeded")
+    assert len(service.show(job).attempts) == 1
 
 
 def test_a_worker_that_is_cut_off_leaves_no_member(service: Service) -> None:
