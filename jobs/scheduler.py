@@ -172,7 +172,9 @@ class Scheduler:
         why = self._how(f"member {member.number} on {member.host}", name, code)
         if item.elastic:
             self.launcher.kill(name)
-            self._lost[lease.attempt] += code not in (INTERRUPTED, -signal.SIGTERM)
+            if code not in (INTERRUPTED, -signal.SIGTERM):
+                # Where one has nothing left to do, no other has.
+                self._lost[lease.attempt] += 1 if code else _MOST_LOST
             members.lose(self.database, lease, member, why)
         elif code in (INTERRUPTED, -signal.SIGTERM):
             self._interrupt(lease, "stopped")
@@ -242,7 +244,8 @@ class Scheduler:
         try:
             self.crew.start(found)
         except LauncherError as error:
-            self.crew.kill(lease.attempt)
+            with contextlib.suppress(LauncherError):  # nobody may answer
+                self.crew.kill(lease.attempt)
             if isinstance(error, AwayError):
                 # Not the stage's fault. Should it have started, it finds its lease over.
                 attempts.interrupt(self.database, lease, str(error))

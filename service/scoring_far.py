@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from search.scoring import Outcome
 from service.console import say
+from service.store import RunError
 from supernet.config import ChannelConfig
 
 Score = Callable[[ChannelConfig], Outcome]
@@ -152,7 +153,9 @@ class Far:
         try:
             deliver_challenge(link, self.key)
             answer_challenge(link, self.key)
-            if not self._same(_said(link)):
+            same = self._same(_said(link))
+            _say(link, same)
+            if not same:
                 return
             while (task := self._take(wait=True)) is not None:
                 _say(link, task.config.to_json())
@@ -191,6 +194,7 @@ def serve(place: dict[str, Any], alike: object, score: Score) -> None:
 
     Raises:
         OSError, AuthenticationError: the worker cannot be reached, or has another key.
+        RunError: it computes otherwise, and takes no scores from here.
     """
     link: Connection[Any, Any] = Connection(
         socket.create_connection((place["address"], place["port"])).detach()
@@ -200,6 +204,8 @@ def serve(place: dict[str, Any], alike: object, score: Score) -> None:
         answer_challenge(link, key)
         deliver_challenge(link, key)
         _say(link, alike)
+        if not _said(link):
+            raise RunError(f"the search computes otherwise than this host, which has {alike}")
         while True:
             try:
                 config = ChannelConfig.from_json(_said(link))

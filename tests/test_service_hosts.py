@@ -65,6 +65,8 @@ def test_outcomes_come_in_order_whoever_scores() -> None:
     configs, here, there, pool = some(40), Counted(), Counted(), Counted()
     with Far("127.0.0.1", ALIKE) as far:
         threads = [member(far, there) for _ in range(2)]
+        assert len(list(far.outcomes(configs[:4], None, []))) == 4  # they are there now
+        there.seen.clear()
         for _ in range(3):
             assert list(far.outcomes(configs, here, [])) == [*map(outcome, configs)]
         assert list(far.outcomes(configs, None, [pool, pool])) == [*map(outcome, configs)]
@@ -76,17 +78,21 @@ def test_outcomes_come_in_order_whoever_scores() -> None:
 
 
 def test_a_lost_process_costs_one_more_score_of_what_it_was_busy_with() -> None:
-    configs, there = some(20), Counted()
+    configs, here, there, busy = some(20), Counted(), Counted(), threading.Event()
 
     def dies(config: ChannelConfig) -> Outcome:
         there.seen[config] += 1
+        busy.set()
         raise KeyboardInterrupt
+
+    def waits(config: ChannelConfig) -> Outcome:
+        assert busy.wait(10)
+        return here(config)
 
     with Far("127.0.0.1", ALIKE) as far:
         lost = threading.Thread(target=_suppressed, args=(far, dies))
         lost.start()
-        here = Counted()
-        assert list(far.outcomes(configs, here, [])) == [*map(outcome, configs)]
+        assert list(far.outcomes(configs, waits, [])) == [*map(outcome, configs)]
         lost.join(5)
     assert there.seen.total() == 1
     assert here.seen == Counter(configs)
@@ -110,10 +116,13 @@ def test_one_that_is_stopped_is_not_waited_for_and_its_late_word_does_no_harm(
         go_on.wait(30)
         return Outcome(estimate=-1.0)  # so that its late word would be seen
 
+    def waits(config: ChannelConfig) -> Outcome:
+        assert busy.wait(10)
+        return outcome(config)
+
     with Far("127.0.0.1", ALIKE) as far:
         thread = member(far, stops)
-        assert list(far.outcomes(configs[:6], Counted(), [])) == [*map(outcome, configs[:6])]
-        assert busy.is_set()
+        assert list(far.outcomes(configs[:6], waits, [])) == [*map(outcome, configs[:6])]
         go_on.set()
         assert list(far.outcomes(configs[6:], Counted(), [])) == [*map(outcome, configs[6:])]
     thread.join(5)
@@ -124,7 +133,8 @@ def test_strangers_and_those_that_compute_otherwise_get_nothing() -> None:
     with Far("127.0.0.1", ALIKE) as far:
         with pytest.raises(AuthenticationError):
             serve({**far.place, "key": "00" * 32}, ALIKE, there)
-        serve(far.place, ["weights", {"threads": 2}], there)
+        with pytest.raises(RunError, match="computes otherwise than this host"):
+            serve(far.place, ["weights", {"threads": 2}], there)
         with socket.create_connection((far.place["address"], far.place["port"])) as silent:
             silent.sendall(b"GET / HTTP/1.1\r\n\r\n")
             assert list(far.outcomes(configs, Counted(), [])) == [*map(outcome, configs)]
