@@ -21,7 +21,7 @@ browser:
 	  apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
 	else echo "no Chromium here: tests of the page are skipped"; fi
 
-# some 80 minutes: 300 kills per store, 200 harms to a cluster, 300 kills of the server, 20 seeds of
+# some 110 minutes: 300 kills per store, 200 harms to a cluster, 300 kills of the server, 20 seeds of
 # real searches
 chaos: $(VENV)/installed
 	STAIRPRUNE_KILLS=300 $(BIN)/python -m pytest tests/test_jobs_chaos.py -k random

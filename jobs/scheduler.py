@@ -37,7 +37,6 @@ class Scheduler:
         self, database: Database, launcher: Launcher, logs: Logs, settings: Settings
     ) -> None:
         self.database = database
-        self.launcher = launcher
         self.crew = Crew(launcher, logs, settings)
         self.logs = logs
         self.settings = settings
@@ -48,6 +47,12 @@ class Scheduler:
         self._reap_after = 0.0
         self._announced = 0.0
         self._made_way = 0.0
+        self._asked_to_go = ("", 0.0)
+
+    @property
+    def launcher(self) -> Launcher:
+        """What its workers are started with."""
+        return self.crew.launcher
 
     def run(self, stop: threading.Event, say: Callable[[str], None] = lambda text: None) -> None:
         """Works until `stop` is set, then ends what does not go on alone; it goes on another time.
@@ -205,7 +210,15 @@ class Scheduler:
         found = members.in_the_way(self.database, self._hosts)
         if found is not None:
             lease, member = found
-            self.launcher.ask_to_end(members.process_id(lease.attempt, member.number))
+            name = members.process_id(lease.attempt, member.number)
+            asked, since = self._asked_to_go
+            if asked != name:
+                self._asked_to_go = (name, self._made_way)
+                self.launcher.ask_to_end(name)
+            elif self._made_way >= since + self.settings.grace_s and self.launcher.kill(name):
+                self.launcher.ended(name)  # not watched any more
+                with contextlib.suppress(StaleLeaseError):
+                    members.lose(self.database, lease, member, "another stage waits")
 
     def _reap(self) -> None:
         names = set(self._names())

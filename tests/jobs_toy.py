@@ -91,6 +91,8 @@ def gather(work: Work, folder: Path, plan: dict[str, Any]) -> None:
 def join(meeting: Meeting, number: int) -> None:
     """A member: says that it is there, and works until the worker is done with it."""
     assert meeting.place is not None
+    if json.loads(meeting.spec)["all"].get("stubborn"):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     (Path(json.loads(meeting.place)) / f"{number}-{os.getpid()}").touch()
     time.sleep(300)
 

@@ -216,14 +216,20 @@ def test_elastic_stages_outlive_their_members(service: Service) -> None:
     until(lambda: not service.workers(), 5)
 
 
-def test_a_member_ends_for_a_job_that_waits_and_comes_back(service: Service) -> None:
-    job = service.submit("grows", 1, all={"steps": 400, "members": 2}, hosts=3, elastic=True)
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_a_member_ends_for_a_job_that_waits_and_comes_back(
+    service: Service, stubborn: bool
+) -> None:
+    plan = {"steps": 4000, "members": 2, "stubborn": stubborn}
+    job = service.submit("grows", 1, all=plan, hosts=3, elastic=True)
     until(lambda: at_work(service, job), 20, lambda: service.story(job))
     late = service.submit("late", 1, all={"steps": 3})
     service.wait(late, "succeeded")
     until(lambda: len(member_pids(service, job)) == 3, 20, lambda: service.story(job))
-    service.wait(job, "succeeded")
     assert len(service.show(job).attempts) == 1
+    control.cancel(service.database, job)
+    service.wait(job, "cancelled")
+    until(lambda: not service.workers(), 10)
 
 
 def test_a_worker_that_is_cut_off_leaves_no_member(service: Service) -> None:

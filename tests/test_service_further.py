@@ -108,7 +108,8 @@ def edge_host(instance: Instance) -> Iterator[None]:
     """A host of the class beside the server's, in this process."""
     scheduler = instance.scheduler(cpu_slots=1)
     host = replace(devices.this_host(1, ("edge",)), name="edge-host")
-    scheduler.launcher = LocalLauncher(host)
+    assert isinstance(scheduler.launcher, LocalLauncher)
+    scheduler.launcher.host = host
     with scheduling(scheduler):
         yield
 
