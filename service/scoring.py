@@ -124,10 +124,17 @@ def _begin(estimator: bytes, threads: int, begun: Any) -> None:
     own: Estimator = pickle.loads(estimator)
     with begun.get_lock():
         number, begun.value = begun.value, begun.value + 1
-    if (gpus := torch.cuda.device_count()) > 1 and next(own.supernet.parameters()).is_cuda:
-        own.supernet.to(f"cuda:{number % gpus}")
+    _place(own, number)
     _worker.append(Guarded(own))
     threading.Thread(target=_follow_parent, daemon=True).start()
+
+
+def _place(estimator: Estimator, number: int) -> None:
+    """With cuda the process of this number gets a GPU of its own, as long as there are enough."""
+    import torch
+
+    if next(estimator.supernet.parameters()).is_cuda:
+        estimator.supernet.to(f"cuda:{number % torch.cuda.device_count()}")
 
 
 def _follow_parent() -> None:
@@ -168,14 +175,11 @@ def join(job: Job, folder: Path, place: Mapping[str, Any], number: int) -> None:
 
 
 def _join(spec: str, run: str, place: dict[str, Any], number: int) -> None:
-    import torch
-
     from service.spec import JobSpec
     from service.stages.supernet import estimator
     from service.store import RunFolder
 
     threading.Thread(target=_follow_parent, daemon=True).start()
-    if gpus := torch.cuda.device_count():
-        torch.cuda.set_device(number % gpus)
     found = estimator(Job(JobSpec.model_validate_json(spec), RunFolder(Path(run))), keeps=False)
+    _place(found, number)
     serve(place, alike(found), Guarded(found))

@@ -52,6 +52,7 @@ class Far:
         self._round = 0
         self._outcomes: dict[int, Outcome] = {}
         self._over = False
+        self._broken: Exception | None = None
         self._links: set[Connection[Any, Any]] = set()
 
     @property
@@ -84,6 +85,9 @@ class Far:
         Args:
             here: scores in the calling thread.
             pool: what else of this host scores, each by a thread that only waits for it.
+
+        Raises:
+            Exception: what one of the pool raised, as when its process died.
         """
         with self._changed:
             self._round += 1
@@ -109,9 +113,15 @@ class Far:
         with self._changed:
             # A config may have come back from one that is lost: then it is done here.
             answered = self._changed.wait_for(
-                lambda: task.number in self._outcomes or (here is not None and bool(self._todo)),
+                lambda: (
+                    task.number in self._outcomes
+                    or self._broken is not None
+                    or (here is not None and bool(self._todo))
+                ),
                 timeout=_PATIENCE_S,
             )
+            if self._broken is not None:
+                raise self._broken
             if not answered and not self._todo:
                 # Whoever has it may be stopped, or cut off: the score is the same from another.
                 self._todo.append(task)
@@ -135,8 +145,13 @@ class Far:
     def _seat(self, score: Score) -> None:
         """Works until the round is over."""
         within = self._round
-        while (task := self._take(wait=True, within=within)) is not None:
-            self._give(task, score(task.config))
+        try:
+            while (task := self._take(wait=True, within=within)) is not None:
+                self._give(task, score(task.config))
+        except Exception as error:
+            with self._changed:
+                self._broken = error
+                self._changed.notify_all()
 
     def _accept(self) -> None:
         while True:

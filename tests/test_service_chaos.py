@@ -9,17 +9,19 @@ import contextlib
 import json
 import os
 import random
-import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
-from service_server import instance_in, mini, modelled, workers_find_us
+from service_server import instance_in, mini, modelled, scheduling, workers_find_us
 
 from jobs import process, views
 from jobs.devices import Host
+from jobs.scheduler import Scheduler
 from jobs.submit import submit
 from service.instance import Instance
 from service.spec import JobSpec
@@ -42,102 +44,71 @@ def workers(instance: Instance) -> list[psutil.Process]:
     return found
 
 
-def searched(folder: Path, seed: int, slots: int, chance: random.Random | None) -> tuple[str, int]:
-    """The hash of a job's search, and how many workers were killed until it was there."""
+def on_slots(seed: int, count: int, folder: Path) -> tuple[Instance, dict[str, Any], Scheduler]:
+    """A search of MACs on one host with some slots."""
     instance, _ = instance_in(folder)
-    spec = JobSpec.model_validate_json(
-        json.dumps(modelled(seed=seed, search={"evaluations": 400, "generation": 20}))
-    )
-    job, _ = submit(
-        instance.database, "ann", replace(submission(spec, until="search"), most_attempts=100)
-    )
-    stop, kills = threading.Event(), 0
-    thread = threading.Thread(target=instance.scheduler(cpu_slots=slots).run, args=(stop,))
-    thread.start()
-    try:
-        deadline = time.monotonic() + 180
-        while (detail := views.show(instance.database, job)).job.finished_at is None:
-            assert time.monotonic() < deadline, detail
-            time.sleep(0.05 if chance is None else chance.uniform(0.3, 1.2))
-            if chance is not None and kills < MOST:
-                for victim in workers(instance):
-                    with contextlib.suppress(psutil.Error):
-                        victim.kill()
-                        kills += 1
-    finally:
-        stop.set()
-        thread.join()
-        instance.database.close()
-    assert detail.job.state == "succeeded", detail
-    files = detail.stages[-1].files
-    assert files is not None
-    return files["search.json"], kills
+    spec = modelled(seed=seed, search={"evaluations": 400, "generation": 20})
+    return instance, spec, instance.scheduler(cpu_slots=count)
 
 
-@pytest.mark.parametrize("slots", [1, 4] if SEEDS > 1 else [4])
-def test_a_killed_search_ends_with_the_same_bytes(
-    slots: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    workers_find_us(monkeypatch)
-    killed = 0
-    for seed in range(SEEDS):
-        undisturbed, _ = searched(tmp_path / f"calm-{seed}", seed, slots, None)
-        disturbed, kills = searched(tmp_path / f"wild-{seed}", seed, slots, random.Random(seed))
-        assert disturbed == undisturbed, seed
-        killed += kills
-    assert killed >= SEEDS
+def on_hosts(seed: int, count: int, folder: Path) -> tuple[Instance, dict[str, Any], Scheduler]:
+    """A search of estimates, scored on some hosts of one slot."""
+    instance, _ = instance_in(folder)
+    target = {"backend": "modelled", "device": "a100", "precision": "int8", "batch": 128}
+    search = {"evaluations": 120, "generation": 20, "hosts": count}
+    scheduler = instance.scheduler(cpu_slots=1)
+    several = [Host(name=f"h{n}", cpu_slots=1) for n in range(count)]
+    scheduler.launcher.hosts = lambda: several  # type: ignore[method-assign]
+    return instance, mini(seed=seed, target=target, search=search), scheduler
 
 
-def spread(folder: Path, seed: int, hosts: int, chance: random.Random | None) -> tuple[str, int]:
-    """The hash of a search of estimates scored on some hosts, and how many processes were killed.
+Way = Callable[[int, int, Path], tuple[Instance, dict[str, Any], Scheduler]]
 
-    One at a time, the worker of the search and its members alike, as they are now.
+
+def searched(
+    way: Way, seed: int, count: int, folder: Path, chance: random.Random | None
+) -> tuple[str, int]:
+    """The hash of a job's search, and how many of its processes were killed until it was there.
+
+    One at a time: where there are several hosts, the worker or a member.
     """
-    instance, _ = instance_in(folder)
-    spec = mini(
-        seed=seed,
-        target={"backend": "modelled", "device": "a100", "precision": "int8", "batch": 128},
-        search={"evaluations": 120, "generation": 20, "hosts": hosts},
-    )
+    instance, spec, scheduler = way(seed, count, folder)
     plan = submission(JobSpec.model_validate_json(json.dumps(spec)), until="search")
     job, _ = submit(instance.database, "ann", replace(plan, most_attempts=100))
-    scheduler = instance.scheduler(cpu_slots=1)
-    several = [Host(name=f"h{n}", cpu_slots=1) for n in range(hosts)]
-    scheduler.launcher.hosts = lambda: several  # type: ignore[method-assign]
-    stop, kills = threading.Event(), 0
-    thread = threading.Thread(target=scheduler.run, args=(stop,))
-    thread.start()
-    try:
+    kills = 0
+    with scheduling(scheduler):
         deadline = time.monotonic() + 300
         while (detail := views.show(instance.database, job)).job.finished_at is None:
             assert time.monotonic() < deadline, detail
-            time.sleep(0.05 if chance is None else chance.uniform(0.5, 4.0))
+            time.sleep(0.05 if chance is None else chance.uniform(0.3, 1.5))
             searching = detail.stages[-1].state == "running"
-            victims = workers(instance) if chance is not None and searching else []
-            if chance is not None and victims and kills < MOST:
+            victims = workers(instance) if searching and kills < MOST else []
+            if chance is not None and victims:
                 with contextlib.suppress(psutil.Error):
                     chance.choice(victims).kill()
                     kills += 1
-    finally:
-        stop.set()
-        thread.join()
-        instance.database.close()
+    instance.database.close()
     assert detail.job.state == "succeeded", detail
     files = detail.stages[-1].files
     assert files is not None
     return files["search.json"], kills
 
 
-@pytest.mark.skipif(SEEDS == 1, reason="minutes; `make chaos` runs it")
-def test_a_search_on_four_hosts_that_are_killed_ends_with_the_bytes_of_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+WAYS = [(on_slots, 1, 1), (on_slots, 4, 4), (on_hosts, 1, 4)]
+"""How it is searched, on how many calmly, and on how many under kills."""
+
+
+@pytest.mark.parametrize(("way", "calm", "wild"), WAYS if SEEDS > 1 else WAYS[2:])
+def test_a_killed_search_ends_with_the_same_bytes(
+    way: Way, calm: int, wild: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workers_find_us(monkeypatch)
     killed = 0
     for seed in range(SEEDS):
-        wanted, _ = spread(tmp_path / f"{seed}-one", seed, 1, None)
-        found, kills = spread(tmp_path / f"{seed}-four", seed, 4, random.Random(seed))
-        assert found == wanted, f"seed {seed}: other bytes after {kills} kills"
+        undisturbed, _ = searched(way, seed, calm, tmp_path / f"calm-{seed}", None)
+        chance = random.Random(seed)
+        disturbed, kills = searched(way, seed, wild, tmp_path / f"wild-{seed}", chance)
+        assert disturbed == undisturbed, f"seed {seed}: other bytes after {kills} kills"
         killed += kills
     assert killed >= SEEDS
     print(f"{SEEDS} seeds, {killed} kills")

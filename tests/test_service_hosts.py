@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import AuthenticationError
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,17 @@ def test_one_that_is_stopped_is_not_waited_for_and_its_late_word_does_no_harm(
         go_on.set()
         assert list(far.outcomes(configs[6:], Counted(), [])) == [*map(outcome, configs[6:])]
     thread.join(5)
+
+
+def test_a_process_of_this_host_that_dies_ends_the_search_and_does_not_hang_it() -> None:
+    def dies(config: ChannelConfig) -> Outcome:
+        raise BrokenProcessPool("gone")
+
+    with (
+        Far("127.0.0.1", ALIKE) as far,
+        pytest.raises(BrokenProcessPool, match="gone"),
+    ):
+        list(far.outcomes(some(5), None, [dies, Counted()]))
 
 
 def test_strangers_and_those_that_compute_otherwise_get_nothing() -> None:
