@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from sqlalchemy import Connection, Select, func, select
 
@@ -29,6 +30,12 @@ class _Most:
     hosts: int | None = None
     whole_cpu: bool = True
 
+    def allows(self, row: AnyRow) -> bool:
+        """Whether a stage needs no more."""
+        if row.gpus > self.gpus or (row.cpu == "all" and not self.whole_cpu):
+            return False
+        return self.hosts is None or _hosts(row) <= self.hosts
+
 
 class Look:
     """What a transaction read, as it stays until something is granted.
@@ -40,7 +47,10 @@ class Look:
     def __init__(self, tx: Connection, hosts: Sequence[Host]) -> None:
         self.hosts = hosts
         self.taken = devices.taken(tx)
-        self._tx, self._users = tx, _at_cap(tx)
+        self._held = Counter(
+            (host, device == "cpu") for host, held in self.taken.items() for device, _ in held
+        )
+        self._tx = tx
         self._next: dict[tuple[object, ...], AnyRow | None] = {}
         self._near: dict[int, tuple[frozenset[str], frozenset[str]]] = {}
         self._alone: dict[str, tuple[AnyRow, list[Slot]] | None] = {}
@@ -112,11 +122,36 @@ class Look:
         return found
 
     def _first(self, host: Host, taken: set[Slot], most: _Most) -> AnyRow | None:
-        """See `_next`; the same for all hosts that are alike in what it asks."""
-        key = (host.classes, host.gpus_free(taken), most)
+        """The first stage that a host may look at; the same for all that are alike in it."""
+        key = (host.classes, free := host.gpus_free(taken), most)
         if key not in self._next:
-            self._next[key] = self._tx.execute(_next(host, self._users, taken, most)).first()
+            # Those for the whole CPU are looked at: one that does not fit keeps it.
+            allowed = (
+                row
+                for row in self._heads
+                if most.allows(row)
+                and row.device in (None, *host.classes)
+                and (free or row.gpus == 0 or row.cpu == "all")
+            )
+            self._next[key] = next(allowed, None)
         return self._next[key]
+
+    @cached_property
+    def _heads(self) -> Sequence[AnyRow]:
+        return self._tx.execute(_heads(_at_cap(self._tx))).all()
+
+    @cached_property
+    def _alive(self) -> list[tuple[AnyRow, int, int]]:
+        """Hosts that answer, with their free CPU slots and GPUs."""
+        executors = schema.executors
+        query = select(*executors.c["host", "cpu_slots", "gpus", "classes"]).where(
+            executors.c.expires_at >= now()
+        )
+        found = []
+        for row in self._tx.execute(query):
+            cpus = self._held[row.host, True]
+            found.append((row, row.cpu_slots - cpus, len(row.gpus) - self._held[row.host, False]))
+        return found
 
     def _nearest(self, host: Host, stage: AnyRow) -> bool:
         """Whether devices are kept for a stage here: too few other hosts lack less for it.
@@ -134,10 +169,19 @@ class Look:
     def _able(self, stage: AnyRow) -> tuple[frozenset[str], frozenset[str]]:
         """Hosts that could run it if they were free, and those of them that lack least."""
         if stage.number not in self._near:
-            lacks = _lacking(self._tx, stage)
+            lacks = self._lacking(stage)
             nearest = sorted(lacks, key=lacks.__getitem__)[: _hosts(stage)]
             self._near[stage.number] = frozenset(lacks), frozenset(nearest)
         return self._near[stage.number]
+
+    def _lacking(self, stage: AnyRow) -> dict[str, tuple[int, str]]:
+        """What hosts that answer lack for a stage that could run there: slots, and their names."""
+        lacks = {}
+        for row, cpus, cards in self._alive:
+            wanted = row.cpu_slots if stage.cpu == "all" else 1
+            if len(row.gpus) >= stage.gpus and stage.device in (None, *row.classes):
+                lacks[row.host] = (max(0, wanted - cpus) + max(0, stage.gpus - cards), row.host)
+        return lacks
 
 
 def _hosts(stage: AnyRow) -> int:
@@ -145,54 +189,36 @@ def _hosts(stage: AnyRow) -> int:
     return 1 if stage.elastic else int(stage.hosts)
 
 
-def _lacking(tx: Connection, stage: AnyRow) -> dict[str, tuple[int, str]]:
-    """What hosts that answer lack for a stage that could run there: slots, and their names."""
-    executors, slots = schema.executors, schema.slots
-    alive = select(*executors.c["host", "cpu_slots", "gpus", "classes"]).where(
-        executors.c.expires_at >= now()
-    )
-    cpu = (slots.c.device == "cpu").label("cpu")
-    counted = select(slots.c.host, cpu, func.count().label("held")).group_by(slots.c.host, "cpu")
-    held = Counter({(row.host, bool(row.cpu)): row.held for row in tx.execute(counted)})
-    lacks = {}
-    for row in tx.execute(alive):
-        wanted = row.cpu_slots if stage.cpu == "all" else 1
-        cpus = row.cpu_slots - held[row.host, True]
-        cards = len(row.gpus) - held[row.host, False]
-        if len(row.gpus) >= stage.gpus and stage.device in (None, *row.classes):
-            lacks[row.host] = (max(0, wanted - cpus) + max(0, stage.gpus - cards), row.host)
-    return lacks
+def _heads(at_cap: list[int]) -> AnySelect:
+    """The first queued job of each kind of needs and priority, in the order of the queue.
 
-
-def _next(host: Host, at_cap: list[int], taken: set[Slot], most: _Most) -> AnySelect:
-    """The first queued job that its user, its stage and this host's free GPUs allow.
-
-    Not one whose stage another job runs now or has finished: that result will be its own.
+    All that decides where a stage fits is its needs, so no other can be the next one on any host.
+    Not of users at their cap, nor one whose stage another job runs now or has finished: that
+    result will be its own.
     """
     jobs, stages, results = schema.jobs, schema.stages, schema.results
-    query = (
+    # A subquery is asked once; the clock itself, by PostgreSQL, for every row.
+    time = select(now()).scalar_subquery()
+    kind = (jobs.c.priority, *stages.c["cpu", "gpus", "device", "hosts", "elastic"])
+    first = (
+        select(func.min(jobs.c.number))
+        .join(stages, (stages.c.job == jobs.c.number) & (stages.c.position == jobs.c.position))
+        .outerjoin(results, results.c.key == stages.c.key)
+        .where(jobs.c.state == "queued", jobs.c.wanted == "run", jobs.c.not_before <= time)
+        .where(stages.c.key.not_in(_running()), results.c.key.is_(None))
+        .where(jobs.c.user.not_in(at_cap))
+        .group_by(*kind)
+    )
+    return (
         select(
             *jobs.c["number", "id"],
             stages.c.number.label("stage"),
             *stages.c["name", "cpu", "gpus", "device", "hosts", "elastic"],
         )
         .join(stages, (stages.c.job == jobs.c.number) & (stages.c.position == jobs.c.position))
-        .outerjoin(results, results.c.key == stages.c.key)
-        .where(jobs.c.state == "queued", jobs.c.wanted == "run", jobs.c.not_before <= now())
-        .where(stages.c.key.not_in(_running()), results.c.key.is_(None))
-        .where(stages.c.gpus <= most.gpus, jobs.c.user.not_in(at_cap))
-        .where(stages.c.device.is_(None) | stages.c.device.in_(host.classes))
+        .where(jobs.c.number.in_(first))
         .order_by(jobs.c.priority.desc(), jobs.c.number)
-        .limit(1)
     )
-    if not host.gpus_free(taken):
-        # Those for the whole CPU are looked at: one that does not fit keeps it.
-        query = query.where((stages.c.gpus == 0) | (stages.c.cpu == "all"))
-    if not most.whole_cpu:
-        query = query.where(stages.c.cpu != "all")
-    if most.hosts is not None:
-        query = query.where(stages.c.elastic | (stages.c.hosts <= most.hosts))
-    return query
 
 
 def _running() -> Select[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -68,5 +69,14 @@ def kill(attempt: str) -> bool:
         for victim in victims:
             with contextlib.suppress(psutil.Error):
                 victim.kill()
-        psutil.wait_procs(victims, timeout=1.0)
+        deadline = time.monotonic() + 1.0
+        while any(map(_runs, victims)) and time.monotonic() < deadline:
+            time.sleep(0.01)
     return not alive(attempt)
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether it has not ended; what has is left to its parent, who reads how it ended."""
+    with contextlib.suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False

@@ -119,6 +119,9 @@ def show(job: JobId, server: Server = None, json_: Json = False) -> None:
 def logs(
     job: JobId,
     attempt: Annotated[str | None, typer.Option(help="Its id; the newest if not given.")] = None,
+    member: Annotated[
+        int, typer.Option(min=0, help="Of a stage on several hosts; 0 is the worker.")
+    ] = 0,
     follow: Annotated[bool, typer.Option(help="Go on until the attempt ends.")] = False,
     last: Annotated[int, typer.Option(min=1, max=1 << 20, help="Bytes from the end.")] = 1 << 16,
     server: Server = None,
@@ -126,9 +129,9 @@ def logs(
     """What an attempt printed."""
     with connect(server) as client:
         if not follow:
-            sys.stdout.write(client.log(job, attempt, last))
+            sys.stdout.write(client.log(job, attempt, last, member))
             return
-        for text in client.follow_log(job, attempt):
+        for text in client.follow_log(job, attempt, member):
             sys.stdout.write(text)
             sys.stdout.flush()
 

@@ -136,6 +136,9 @@ def test_a_stubborn_worker_is_killed_with_all_it_started(
     until(lambda: len(process.alive(attempt)) >= 3, 30, lambda: log.read_text())
     until(lambda: launcher.kill(attempt), 15)
     until(lambda: not process.alive(attempt), 5)
+    if isinstance(launcher, LocalLauncher):
+        # Waiting for it to be gone has not taken the exit status from whoever asks for it.
+        assert code_of(launcher, attempt) == -9
 
 
 def test_nobody_knows_an_attempt_that_was_never_started(launcher: Launcher) -> None:

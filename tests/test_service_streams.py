@@ -11,7 +11,9 @@ import httpx2
 import pytest
 from service_server import Server, instance_in, mini, served
 
-from jobs import control, views
+from jobs import attempts, control, members, views
+from jobs.claim import claim
+from jobs.devices import Host
 from jobs.files_local import LocalFiles
 from jobs.logs import Logs
 from service.client.errors import BusyError
@@ -160,3 +162,26 @@ def test_an_attempt_of_another_job_is_none_of_this_one(server: Server) -> None:
     assert views.show(server.instance.database, job).attempts == []
     assert raw(server, f"/api/v1/jobs/{job}/log").text == ""
     assert raw(server, f"/api/v1/jobs/{job}/log?attempt=x").status_code == 404
+
+
+def test_members_have_logs_of_their_own(server: Server) -> None:
+    database, logs = server.instance.database, server.instance.logs
+    with server.client() as client:
+        job = client.submit(spec=mini()).id
+        control.prioritise(database, job, 9)
+        mine = claim(database, Host(name="here", cpu_slots=9), 60, 60)
+        assert mine is not None
+        assert mine.job == job
+        logs.root.mkdir(exist_ok=True)
+        for member in (0, 2):
+            process = members.process_id(mine.lease.attempt, member)
+            logs.path(process).write_text(f"of member {member}\n")
+        attempts.interrupt(database, mine.lease, "test")
+        assert [client.log(job, member=n) for n in (0, 2, 3)] == [
+            "of member 0\n",
+            "of member 2\n",
+            "",
+        ]
+        assert list(client.follow_log(job, mine.lease.attempt, member=2)) == ["of member 2\n"]
+        control.cancel(database, job)
+    assert raw(server, f"/api/v1/jobs/{job}/log?member=-1").status_code == 422

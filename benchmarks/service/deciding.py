@@ -1,10 +1,11 @@
 """How long the scheduler takes to decide: `python -m benchmarks.service.deciding`.
 
-A decision is one claim with 10,000 jobs queued: which runs next on this host. Six queues, from the
-plain one to those made to be slow: all fit; none fits, as all wait for GPUs that are held; the same
-in a cluster, where all wait for a whole server of 101; decided for all of its hosts, where all wait
-for the GPUs of two servers at once; all but the last are of a user at the cap;
-all but the last wait for a twin that computes the same stage.
+A decision is one claim with 10,000 jobs queued: which runs next on this host. Seven queues, from
+the plain one to those made to be slow: all fit; none fits, as all wait for GPUs that are held; the
+same in a cluster, where all wait for a whole server of 101; decided for all of its hosts, where all
+wait for the GPUs of two servers at once, and where jobs of six kinds wait and no server has enough
+free for any; all but the last are of a user at the cap; all but the last wait for a twin that
+computes the same stage.
 Each decision is undone, so that the next finds the same queue. Both stores, SQLite on this disk.
 """
 
@@ -34,8 +35,15 @@ from service.version import VERSION
 
 JOBS, TIMES = 10_000, 50
 LONG_S = 1e6
-NOTHING = ("none fits", "cluster", "pairs")
+CLUSTERS = ("cluster", "pairs", "mixed")
+NOTHING = ("none fits", *CLUSTERS)
 """Queues of which nothing can run."""
+MIXED = (
+    *(Needs(gpus=gpus) for gpus in (8, 7, 6, 5)),
+    Needs(gpus=5, hosts=2),
+    Needs(cpu="all", gpus=1),
+)
+"""What waits where servers have at most four GPUs of eight left."""
 GOAL_MS = 50.0
 CROWD, LONE = "crowd", "lone"
 SERVERS = 100
@@ -48,6 +56,7 @@ QUEUES = {
     "user at the cap": "all but the last belong to a user who may run no more",
     "cluster": "all need a whole server of 101, and another lacks as little",
     "pairs": "all need eight GPUs on each of two servers of 101 at once",
+    "mixed": "six kinds of needs that no server of 101 has free, decided for all of them",
     "twins": "all but the last wait for a stage that another job computes",
 }
 
@@ -58,7 +67,10 @@ def queue(kind: str, number: int) -> tuple[str, Submission]:
     gpus = {"none fits": 1, "all fit": number % 3}.get(kind, 0)
     seed = "same" if kind == "twins" and not last else number
     needs = Needs(gpus=gpus)
-    if kind in ("cluster", "pairs"):
+    if kind == "mixed":
+        held = sum(map(held_mixed, range(SERVERS + 1)))
+        needs = Needs(gpus=1) if number < held else MIXED[number % len(MIXED)]
+    elif kind in CLUSTERS:
         busy, all_ = number < (SERVERS + 1) * len(HOST.gpus), len(HOST.gpus)
         large = Needs(cpu="all", gpus=all_) if kind == "cluster" else Needs(gpus=all_, hosts=2)
         needs = Needs(gpus=1) if busy else large
@@ -67,10 +79,15 @@ def queue(kind: str, number: int) -> tuple[str, Submission]:
     return user, Submission(name=f"job-{number}", spec="{}", stages=(stage,))
 
 
+def held_mixed(server: int) -> int:
+    """How many GPUs of a server are held."""
+    return 4 + server % 5
+
+
 def fill(store: Database, kind: str) -> None:
     """Queues the jobs of a kind, and holds what the kind needs held."""
     for user in (CROWD, LONE):
-        users.ensure(store, user, most_running=1_000, most_open=2 * JOBS)
+        users.ensure(store, user, most_running=JOBS, most_open=2 * JOBS)
     for start in range(0, JOBS, MOST_AT_ONCE):
         part = [queue(kind, n) for n in range(start, min(start + MOST_AT_ONCE, JOBS))]
         for taken in submit_all(store, [Asked(user=u, submission=s) for u, s in part]):
@@ -80,13 +97,14 @@ def fill(store: Database, kind: str) -> None:
         # The first one runs; it holds a GPU of eight, or what the others wait for.
         assert decide(store) is not None
     hosts = [HOST]
-    if kind in ("cluster", "pairs"):
+    if kind in CLUSTERS:
         hosts += OTHERS
         for host in hosts:
             executors.announce(store, host, LONG_S)
-    for host in hosts if kind in NOTHING else ():
-        while decide(store, host) is not None:
-            pass
+    for place, host in enumerate(hosts if kind in NOTHING else ()):
+        most = held_mixed(place) if kind == "mixed" else JOBS
+        while most and decide(store, host) is not None:
+            most -= 1
     if kind == "user at the cap":
         users.ensure(store, CROWD, most_running=1, most_open=2 * JOBS)
     # PostgreSQL does so by itself within a minute; before, it sorts the queue: 28 ms instead of 6.
@@ -121,7 +139,7 @@ def measure(store: Database, kind: str, times: int) -> dict[str, Any]:
     seconds, reuse = [], []
     for _ in range(times):
         start = time.perf_counter()
-        found = decide(store, HOST, *(OTHERS if kind == "pairs" else ()))
+        found = decide(store, HOST, *(OTHERS if kind in ("pairs", "mixed") else ()))
         seconds.append(time.perf_counter() - start)
         if (found is None) != (kind in NOTHING):
             raise RuntimeError(f"{kind}: decided for {found}")

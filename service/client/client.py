@@ -113,14 +113,24 @@ class Client:
         for message in self._to.stream(f"/jobs/{job}/events", after, {}):
             yield Event(number=message.id, kind=message.kind, data=message.data)
 
-    def log(self, job: str, attempt: str | None = None, last: int = 1 << 16) -> str:
-        """The end of what an attempt printed; the newest attempt's if none is named."""
-        params = {"last": last} if attempt is None else {"last": last, "attempt": attempt}
+    def log(
+        self, job: str, attempt: str | None = None, last: int = 1 << 16, member: int = 0
+    ) -> str:
+        """The end of what an attempt printed; the newest attempt's if none is named.
+
+        Args:
+            member: of a stage on several hosts; 0 is the worker.
+        """
+        params = {"last": last, "member": member} | (
+            {} if attempt is None else {"attempt": attempt}
+        )
         return self._to.answer("GET", f"/jobs/{job}/log", params=params).text
 
-    def follow_log(self, job: str, attempt: str | None = None) -> Iterator[str]:
-        """What an attempt prints, until it ends."""
-        params = {"follow": "1"} | ({} if attempt is None else {"attempt": attempt})
+    def follow_log(self, job: str, attempt: str | None = None, member: int = 0) -> Iterator[str]:
+        """What an attempt prints, until it ends; see `log`."""
+        params = {"follow": "1", "member": str(member)} | (
+            {} if attempt is None else {"attempt": attempt}
+        )
         for message in self._to.stream(f"/jobs/{job}/log", -1, params):
             yield message.data["text"]
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from jobs import events, views
+from jobs import events, members, views
 from jobs.database import Database
 from jobs.errors import UnknownError
 from jobs.logs import Logs
@@ -69,30 +69,40 @@ def log(
     job: JobId,
     server: Server,
     attempt: Annotated[str | None, Query(max_length=64, description="The newest if none.")] = None,
+    member: Annotated[int, Query(ge=0, le=1 << 31, description="0: the worker.")] = 0,
     last: Annotated[int, Query(ge=1, le=_MOST_LOG, description="Bytes from the end.")] = 1 << 16,
     follow: Annotated[bool, Query(description="A stream of what is added.")] = False,
     resume: Annotated[str | None, Header(alias="Last-Event-ID", max_length=40)] = None,
 ) -> Response:
-    """What an attempt printed."""
+    """What an attempt printed; of a stage on several hosts, the worker or one of the others."""
     database, logs = server.instance.database, server.instance.logs
     known = [a.id for a in views.show(database, job).attempts]
     if attempt is not None and attempt not in known:
         raise UnknownError(f"job {job} has no attempt {attempt!r:.60}")
     chosen = attempt or (known[-1] if known else None)
     if follow:
-        start = last_id(resume, -1)
-        return stream(server, _Tail(database, logs, job, chosen, start, last).look)
-    return PlainTextResponse("" if chosen is None else logs.read(chosen, last))
+        tail = _Tail(database, logs, job, chosen, member, last_id(resume, -1), last)
+        return stream(server, tail.look)
+    if chosen is None:
+        return PlainTextResponse("")
+    return PlainTextResponse(logs.read(members.process_id(chosen, member), last))
 
 
 class _Tail:
     """Text added to an attempt's log since the last look; a message's id is its end in bytes."""
 
     def __init__(
-        self, database: Database, logs: Logs, job: str, attempt: str | None, at: int, last: int
+        self,
+        database: Database,
+        logs: Logs,
+        job: str,
+        attempt: str | None,
+        member: int,
+        at: int,
+        last: int,
     ) -> None:
         self.database, self.logs, self.job, self.attempt = database, logs, job, attempt
-        self.at, self.last = at, last
+        self.member, self.at, self.last = member, at, last
 
     def look(self) -> tuple[list[Message], bool]:
         """See `service.http.streams.Look`."""
@@ -102,7 +112,8 @@ class _Tail:
                 return [], views.view(self.database, self.job).state in ENDED
             self.attempt = attempts[-1].id
         over = next(a.finished_at for a in attempts if a.id == self.attempt) is not None
-        text, end = self.logs.part(self.attempt, self.at, _CHUNK, self.last)
+        name = members.process_id(self.attempt, self.member)
+        text, end = self.logs.part(name, self.at, _CHUNK, self.last)
         self.at = end
         if not text:
             return [], over
