@@ -11,9 +11,9 @@ import torch
 import yaml
 
 from benchmarks.outcome import images, methods, work
-from benchmarks.outcome.pool import Piece, Row, done, work_off
 from benchmarks.outcome.report import gains, interval
 from benchmarks.outcome.study import METHODS, Study, name
+from benchmarks.pieces import Piece, Row, done, work_off
 from search.problem import SearchError
 from service import pipeline
 from service.spec import from_data
@@ -43,7 +43,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 def test_the_studies_can_be_read(tmp_path: Path) -> None:
     files = sorted((ROOT / "benchmarks" / "outcome").glob("*.yaml"))
-    assert {Study.of(file, tmp_path).speedups for file in files} == {(1.5, 2.5, 4), (1.5, 2.5, 3)}
+    speedups = {Study.of(file, tmp_path).speedups for file in files}
+    assert speedups == {(1.5, 2.5, 4), (1.5, 2.5, 3), (2.5,)}
 
 
 def test_a_speed_that_no_uniform_network_has_is_told(study: Study) -> None:
@@ -100,12 +101,13 @@ def test_pieces_wait_for_what_they_need_and_are_done_once(tmp_path: Path) -> Non
         Piece("two", ("one",), add, (trace, "one", "one")),
         Piece("one", (), one, (trace,)),
     ]
-    rows = work_off(pieces, file, workers=2, minutes=1)
+    rows = work_off(pieces, file, workers=2, minutes=9)
     assert rows["four"] == {"sum": 4}
     lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
     file.write_text("".join(lines[:2]) + lines[2][:9], encoding="utf-8")  # killed while writing
     assert list(done(file)) == ["one", "two"]
-    assert work_off(pieces, file, workers=1, minutes=1)["four"] == {"sum": 4}
+    assert work_off(pieces, file, workers=1, minutes=9)["four"] == {"sum": 4}
+    assert set(done(file)) == {"one", "two", "four"}
     assert Path(trace).read_text(encoding="utf-8").count("called") == 3
 
 
@@ -113,8 +115,14 @@ def test_a_piece_that_fails_ends_the_work_and_loses_nothing(tmp_path: Path) -> N
     file = tmp_path / "rows.jsonl"
     pieces = [Piece("one", (), one, ("",)), Piece("bad", ("one",), add, ("/", "one", "none"))]
     with pytest.raises(OSError, match="/"):
-        work_off(pieces, file, workers=1, minutes=1)
+        work_off(pieces, file, workers=1, minutes=9)
     assert done(file) == {"one": {"sum": 1}}
+
+
+def test_a_piece_that_can_never_start_is_told(tmp_path: Path) -> None:
+    lone = [Piece("two", ("one",), add, ("", "one", "one"))]
+    with pytest.raises(ValueError, match="two needs what is not among the pieces"):
+        work_off(lone, tmp_path / "rows.jsonl", workers=1, minutes=9)
 
 
 def test_gains_are_differences_of_seeds() -> None:

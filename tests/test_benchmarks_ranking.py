@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmarks.ranking.__main__ import done, pieces
+from benchmarks.ranking.__main__ import pieces
 from benchmarks.ranking.images import pack, read
 from benchmarks.ranking.protocol import (
     NETWORK,
@@ -24,7 +24,7 @@ from benchmarks.ranking.protocol import (
     load,
     make,
 )
-from benchmarks.ranking.report import study
+from benchmarks.ranking.report import keyed, study
 from benchmarks.ranking.stats import bootstrap, difference, precision, regret, rho, tau
 
 RESULT = Path(__file__).parent.parent / "benchmarks" / "results" / "ranking.json"
@@ -109,12 +109,18 @@ def test_images_are_packed_cropped_and_split(tmp_path: Path) -> None:
     assert cropped.abs().max() <= plain.abs().max() + 3
 
 
-def test_a_killed_study_goes_on_behind_its_last_whole_row(tmp_path: Path) -> None:
+def test_pieces_come_as_they_are_wanted_and_their_rows_are_read(tmp_path: Path) -> None:
+    protocol = load()
+    found = list(pieces(protocol, (protocol, tmp_path, "cpu"), list(SUPERNETS), [0], 0))
+    names = [piece.name for piece in found]
+    assert names[:3] == [f"supernet {name} 0" for name in ("sandwich", "single", "pruningnet")]
+    assert len(set(names)) == len(names) == 3 + 2 * protocol["proposed"] + 3 * 55
+    assert {need for piece in found for need in piece.needs} == {names[0]}
+    alone = list(pieces(protocol, (), ["single"], [0, 1], 2))
+    assert [piece.name for piece in alone][:2] == ["supernet single 0", "supernet single 1"]
+    assert len(alone) == 2 + 3 * 2
     rows = tmp_path / "rows.jsonl"
-    row = {"kind": "net", "name": "wide-0", "seed": 0, "test": 0.5, "seconds": 1.0}
-    rows.write_text(json.dumps(row) + '\n{"kind": "net", "na')
-    known = done(rows)
-    todo = [key for key in pieces(load(), list(SUPERNETS), [0], 0) if key not in known]
-    assert ("net", "wide-0", 0) not in todo
-    assert todo[:3] == [("supernet", name, 0) for name in ("sandwich", "single", "pruningnet")]
-    assert len(todo) == 3 + 3 * 55 - 1
+    rows.write_text('{"piece": "net wide-0 2", "test": 0.5}\n{"piece": "net wi')
+    assert keyed(rows) == {
+        ("net", "wide-0", 2): {"kind": "net", "name": "wide-0", "seed": 2, "test": 0.5}
+    }

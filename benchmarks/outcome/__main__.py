@@ -14,8 +14,8 @@ import argparse
 from pathlib import Path
 
 from benchmarks.outcome import images, work
-from benchmarks.outcome.pool import Piece, work_off
 from benchmarks.outcome.study import DENSE, METHODS, Study
+from benchmarks.pieces import Piece, work_off
 
 ROWS = "rows.jsonl"
 TEACHER, SUPERNET = "teacher", "supernet"

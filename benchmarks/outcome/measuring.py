@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from benchmarks.outcome.pool import Row, done
 from benchmarks.outcome.study import DENSE, Study
 from benchmarks.outcome.work import config_of
+from benchmarks.pieces import Row, done
 from export.onnx_file import export
 from latency_tables.files import replace_with
 from latency_tables.table import Measurement

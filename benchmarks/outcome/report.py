@@ -19,8 +19,8 @@ from rich.table import Table
 from scipy import stats
 
 from benchmarks.outcome.measuring import measured
-from benchmarks.outcome.pool import Row, done
 from benchmarks.outcome.study import DENSE, METHODS, Study, name
+from benchmarks.pieces import Row, done
 from benchmarks.search.spaces import RESULTS, write
 from profiler.stats import paired_ratio
 

@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.ranking.__main__ import done
+from benchmarks.pieces import done
 from benchmarks.ranking.protocol import ASKED, configs, costs, load
 from benchmarks.ranking.stats import FIGURES, RESAMPLES, Floats, bootstrap, difference, tau
 from benchmarks.search.spaces import RESULTS, write
@@ -28,6 +28,16 @@ GROUPS = {
 FEWEST = 5
 """Configs that an order needs."""
 Rows = dict[tuple[str, str, int], dict[str, Any]]
+
+
+def keyed(file: Path) -> Rows:
+    """Rows of finished pieces by kind of work, name and seed, which they tell as well."""
+    found = {}
+    for piece, row in done(file).items():
+        kind, name, seed = piece.split()
+        key = (kind, name, int(seed))
+        found[key] = {**dict(zip(("kind", "name", "seed"), key, strict=True)), **row}
+    return found
 
 
 def truths(rows: Rows) -> dict[str, list[float]]:
@@ -122,7 +132,7 @@ def main() -> None:
     parser.add_argument("rows", type=Path)
     parser.add_argument("--out", type=Path, default=RESULTS / "ranking.json")
     given = parser.parse_args()
-    rows = done(given.rows)
+    rows = keyed(given.rows)
     result = study(rows)
     Console(width=140).print(render(result))
     write(given.out, {**result, "rows": list(rows.values())})

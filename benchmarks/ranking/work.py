@@ -1,18 +1,20 @@
 """The work of the study in pieces: train one network, train one supernet and score with it.
 
-Each piece returns one row; rows are kept in a file, and a piece whose row is there is not repeated.
+Each piece is given the rows of the pieces before, and returns its own.
 """
 
 from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.pieces import Row
 from benchmarks.ranking.images import read
 from benchmarks.ranking.protocol import NETWORK, SPACE, configs
 from search.lattice import Lattice
@@ -28,12 +30,15 @@ from training.recipe import Recipe, SupernetRecipe
 from training.scratch import train
 from training.supernet_loop import train_supernet
 
-Row = dict[str, Any]
+PROPOSER = "supernet sandwich 0"
+Rows = Mapping[str, Row]
 POOL = 200
 """Random configs of the band that a supernet scores to propose some."""
 
 
-def net(protocol: Row, place: Path, device: str, config: ChannelConfig, seed: int) -> Row:
+def net(
+    rows: Rows, protocol: Row, place: Path, device: str, config: ChannelConfig, seed: int
+) -> Row:
     """One network from scratch: test and search-validation accuracy."""
     data, start = _data(protocol, place, device), time.perf_counter()
     torch.manual_seed(1000 + seed)
@@ -50,7 +55,15 @@ def net(protocol: Row, place: Path, device: str, config: ChannelConfig, seed: in
     return found
 
 
-def supernet(protocol: Row, place: Path, device: str, name: str, seed: int) -> Row:
+def proposed_net(
+    rows: Rows, protocol: Row, place: Path, device: str, number: int, seed: int
+) -> Row:
+    """The network of a proposal, see `net`."""
+    config = ChannelConfig.from_json(rows[PROPOSER]["proposals"][number]["config"])
+    return net(rows, protocol, place, device, config, seed)
+
+
+def supernet(rows: Rows, protocol: Row, place: Path, device: str, name: str, seed: int) -> Row:
     """One supernet: its estimates of all configs, with and without recalibration; proposals."""
     data, start = _data(protocol, place, device), time.perf_counter()
     given = protocol["supernets"][name]

@@ -46,6 +46,9 @@ def work_off(
 
     Every piece is called with the rows so far and its own arguments. Where one fails, those that
     run are ended and the error is raised; rows written before are kept.
+
+    Raises:
+        ValueError: pieces need one that is not there.
     """
     deadline, known = time.monotonic() + 60 * minutes, done(file)
     todo = [piece for piece in pieces if piece.name not in known]
@@ -54,11 +57,15 @@ def work_off(
         ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
         file.open("a", encoding="utf-8") as rows,
     ):
+        if file.stat().st_size and not file.read_bytes().endswith(b"\n"):
+            rows.write("\n")  # half a line of a run that was killed stays apart
         try:
             while (todo or running) and time.monotonic() < deadline:
                 for piece in _ready(todo, known)[: workers - len(running)]:
                     todo.remove(piece)
                     running[pool.submit(piece.call, dict(known), *piece.args)] = piece
+                if not running:
+                    raise ValueError(f"{todo[0].name} needs what is not among the pieces")
                 for future in wait(running, timeout=1.0, return_when=FIRST_COMPLETED).done:
                     piece = running.pop(future)
                     row = future.result()
