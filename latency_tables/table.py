@@ -179,6 +179,9 @@ class Roof:
     def __post_init__(self) -> None:
         if not all(math.isfinite(v) and v > 0 for v in (self.gmacs, self.gbytes)):
             raise TableError(f"a roof must be finite and > 0, got {self.gmacs} and {self.gbytes}")
+        # A data sheet's 1555 is read back as 1555.0: another text, so another fingerprint.
+        for name in ("gmacs", "gbytes"):
+            object.__setattr__(self, name, float(getattr(self, name)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from rich.console import Console, RenderableType
 from typer.testing import CliRunner
 
 from latency_tables.diff import diff
+from latency_tables.fitting import fit_table
 from latency_tables.frames import export, load_any
 from latency_tables.predict import Predictor
 from latency_tables.table import STAMP, LatencyTable, TableError, TargetMismatchError
@@ -112,6 +113,12 @@ def test_the_file_says_modelled_and_whose_figures_they_are(
     assert table.sentinel == ()
 
 
+def test_a_file_keeps_the_fit_that_belongs_to_it(built: Path, table: LatencyTable) -> None:
+    assert json.loads(built.read_text(encoding="utf-8"))["fingerprint"] == table.fingerprint
+    assert table.fitted is not None
+    assert table.fitted.fingerprint == table.fingerprint
+
+
 def test_the_table_prices_networks_as_the_model_does(table: LatencyTable) -> None:
     """Even with few points; `docs/modelled-gpus.md` has the error of a full one."""
     predictor = Predictor(table)
@@ -170,14 +177,15 @@ def test_a_modelled_table_is_none_of_a_measured_target(table: LatencyTable) -> N
 
 
 def test_a_difference_says_what_it_compares(table: LatencyTable) -> None:
+    measured = fit_table(as_measured(table))
     for other, words in (
-        (as_measured(table), "a modelled table against a measured one"),
+        (measured, "a modelled table against a measured one"),
         (table, "both tables are modelled"),
     ):
         found = diff(table, other)
         assert found.to_json()["origins"][0] == "modelled"
         assert words in shown(table_diff.render(found))
-    plain = diff(as_measured(table), as_measured(table))
+    plain = diff(measured, measured)
     assert "modelled" not in shown(table_diff.render(plain))
 
 
