@@ -40,6 +40,7 @@ class Stage:
         measures: the target that it measures on, where it does: it then has the host to itself.
         needs: devices that it holds on a server, where it does not measure.
         join: the part of a member on another host, by its number, where several run it.
+        checks: told before it starts, once all tables are there, what would make its work useless.
         run: does the work in its folder and returns the names of the files that are its result.
             Called again in the same folder after an interruption, it continues.
     """
@@ -52,6 +53,7 @@ class Stage:
     measures: Callable[[JobSpec], TargetSpec] | None = None
     needs: Callable[[JobSpec], Needs] = lambda spec: Needs()
     join: Callable[[Job, Path, Mapping[str, Any], int], None] | None = None
+    checks: Callable[[Job], None] = lambda job: None
 
 
 def always(*stages: str) -> Callable[[JobSpec], tuple[str, ...]]:
@@ -216,6 +218,16 @@ class Job:
                 for metric, limit in self.budget(predictors).items()
             ),
         )
+
+    def feasible(self) -> None:
+        """Returns where some config meets the limits.
+
+        Raises:
+            InfeasibleError: none does.
+        """
+        from search.feasibility import check
+
+        check(self.problem())
 
     def goal(self, problem: Problem) -> Goal | None:
         """The least latency above an estimate, where that is wanted."""

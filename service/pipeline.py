@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from service.console import Report, progress, say
-from service.job import Job, Stage
+from service.job import Job, Stage, tables
 from service.spec import JobSpec, SpecError
 from service.stages import (
     bundle,
@@ -128,6 +128,8 @@ def run_stage(
     if (done := job.folder.finished(stage.name, key)) is not None:
         say(f"{label} {stage.name}: finished before")
         return done
+    if files.keys() >= {*tables(job.spec)}:
+        stage.checks(job)
     say(f"{label} {stage.name}: {stage.summary}")
     start = time.monotonic()
     with progress(stage.name) as shown:

@@ -6,17 +6,19 @@ import shutil
 from pathlib import Path
 
 import pytest
+from service_server import mini, modelled
 
 from latency_tables.predict import Predictor
 from latency_tables.shipped import find
 from latency_tables.shipped import load as load_table
 from latency_tables.table import TableError, TargetMismatchError
-from search.feasibility import check
+from search.feasibility import InfeasibleError, check
 from search.problem import SearchError
 from search.searcher import load as load_searcher
 from service.job import Job
+from service.pipeline import run, stages
 from service.report_further import held_elsewhere
-from service.spec import parse
+from service.spec import from_data, parse
 from service.stages.search import settings
 from service.store import RunFolder, write_json
 from service.verdict import elsewhere
@@ -94,3 +96,24 @@ def test_a_limit_on_another_target_is_held_by_prediction_and_said_to_be(tmp_path
     assert not found["within"]
     assert "int8" in found["target"]
     assert elsewhere(parse(CONFIG.read_text(encoding="utf-8")).limits) == ""
+
+
+def test_limits_that_nothing_meets_are_told_before_a_supernet_is_trained(tmp_path: Path) -> None:
+    target = modelled()["target"]
+    spec = from_data(mini(target=target, limits={"latency_ms": "1%"}))
+    with pytest.raises(InfeasibleError, match="no config of the space has latency_ms <="):
+        run(spec, tmp_path / "run")
+    assert (tmp_path / "run" / "profile" / "done.json").exists()
+    assert not (tmp_path / "run" / "supernet" / "checkpoints").exists()
+
+
+def test_tables_that_come_after_the_supernet_are_not_waited_for(tmp_path: Path) -> None:
+    """Those of further targets."""
+    target = modelled()["target"]
+    further = {"t4": {"target": {**target, "device": "t4"}, "latency_ms": "1%"}}
+    spec = from_data(mini(target=target, limits={"further": further}))
+    names = [stage.name for stage in stages(spec)]
+    assert names.index("supernet") < names.index("profile-t4")
+    with pytest.raises(InfeasibleError, match="no config of the space has latency_ms:t4 <="):
+        run(spec, tmp_path / "run", until="search")
+    assert (tmp_path / "run" / "supernet" / "done.json").exists()

@@ -157,6 +157,7 @@ STAGE = Stage(
     after=reads,
     settings=settings,
     needs=needs,
+    checks=Job.feasible,
     run=run,
     join=joined,
 )
