@@ -354,6 +354,7 @@ def test_random_harm_to_a_cluster_loses_and_doubles_nothing(
             ledger[name] = service.submit(name, 2, all={**plan, **more}, most_attempts=100, **kind)
         time.sleep(chance.uniform(0.0, 3.0))
         harm.one()
+    assert len(harm.done) == KILLS, f"time was over after {len(harm.done)}"
     for name, job in ledger.items():
         service.wait(job, "succeeded", seconds=180)
         service.expect_right(job, name, 2)

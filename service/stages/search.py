@@ -53,13 +53,11 @@ def _hash(table: str) -> str:
 def run(job: Job, folder: Path, progress: Report) -> list[str]:
     """Writes `search.json`, `budget.json`, and what criteria proposed as `first.json`."""
     from search.baselines import uniform_seeds
-    from search.feasibility import check
     from search.loop import run as search
     from search.problem import SearchError
     from search.searcher import describe
 
     problem, spec = job.problem(), job.spec
-    check(problem)
     write_json(folder / "budget.json", {c.metric: c.limit for c in problem.constraints})
     options = dict(spec.search.options)
     takes_seeds = any(option.name == "seeds" for option in describe(spec.search.searcher)[1])
@@ -132,6 +130,7 @@ STAGE = Stage(
     after=reads,
     settings=settings,
     needs=needs,
+    checks=Job.feasible,
     run=run,
     join=joined,
 )
