@@ -14,6 +14,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from service.scoring import follow_parent
+
 Row = dict[str, Any]
 
 
@@ -54,7 +56,7 @@ def work_off(
     todo = [piece for piece in pieces if piece.name not in known]
     running: dict[Future[Row], Piece] = {}
     with (
-        ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
+        ProcessPoolExecutor(workers, get_context("spawn"), follow_parent) as pool,
         file.open("a", encoding="utf-8") as rows,
     ):
         if file.stat().st_size and not file.read_bytes().endswith(b"\n"):

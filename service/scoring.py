@@ -126,7 +126,7 @@ def _begin(estimator: bytes, threads: int, begun: Any) -> None:
         number, begun.value = begun.value, begun.value + 1
     _place(own, number)
     _worker.append(Guarded(own))
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    follow_parent()
 
 
 def _place(estimator: Estimator, number: int) -> None:
@@ -137,8 +137,12 @@ def _place(estimator: Estimator, number: int) -> None:
         estimator.supernet.to(f"cuda:{number % torch.cuda.device_count()}")
 
 
-def _follow_parent() -> None:
+def follow_parent() -> None:
     """Ends this process with the one that started it, however that one ends."""
+    threading.Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
@@ -179,7 +183,7 @@ def _join(spec: str, run: str, place: dict[str, Any], number: int) -> None:
     from service.stages.supernet import estimator
     from service.store import RunFolder
 
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    follow_parent()
     found = estimator(Job(JobSpec.model_validate_json(spec), RunFolder(Path(run))), keeps=False)
     _place(found, number)
     serve(place, alike(found), Guarded(found))

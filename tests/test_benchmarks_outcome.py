@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import time
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 import yaml
@@ -117,6 +121,29 @@ def test_a_piece_that_fails_ends_the_work_and_loses_nothing(tmp_path: Path) -> N
     with pytest.raises(OSError, match="/"):
         work_off(pieces, file, workers=1, minutes=9)
     assert done(file) == {"one": {"sum": 1}}
+
+
+def sleeps(rows: dict[str, Row], file: str) -> Row:
+    Path(file).write_text(str(os.getpid()), encoding="utf-8")
+    time.sleep(600)
+    return {}
+
+
+def test_pieces_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
+    """Else the next run and they would write into the same folders."""
+    started = tmp_path / "started"
+    piece = [Piece("one", (), sleeps, (str(started),))]
+    keys = {"workers": 1, "minutes": 9}
+    run = get_context("spawn").Process(target=work_off, args=(piece, tmp_path / "f"), kwargs=keys)
+    run.start()
+    while not (started.exists() and started.read_text(encoding="utf-8")):
+        assert run.is_alive()
+        time.sleep(0.05)
+    worker = psutil.Process(int(started.read_text(encoding="utf-8")))
+    run.kill()
+    run.join()
+    psutil.wait_procs([worker], timeout=30)
+    assert not worker.is_running()
 
 
 def test_a_piece_that_can_never_start_is_told(tmp_path: Path) -> None:

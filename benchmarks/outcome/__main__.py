@@ -11,6 +11,7 @@ Steps read each other's files in FOLDER, which may travel between machines.
 from __future__ import annotations
 
 import argparse
+import itertools
 from pathlib import Path
 
 from benchmarks.outcome import images, work
@@ -22,15 +23,16 @@ TEACHER, SUPERNET = "teacher", "supernet"
 
 
 def pieces(study: Study, device: str) -> list[Piece]:
-    """All there is to train and choose, the most wanted first."""
+    """All there is to train and choose, the most wanted first: what was found beside the dense."""
     start = (study, device)
     found = [Piece(TEACHER, (), work.teacher, start), Piece(SUPERNET, (), work.supernet, start)]
-    labels = list(study.names())
-    for label, method, speedup in labels:
-        args = (*start, method, speedup)
-        found.append(Piece(label, METHODS[method], work.choice, args))
-    for seed in range(study.spec.train.seeds):
-        for label in (DENSE, *(label for label, _, _ in labels)):
+    for wanted in (True, False):
+        labels = [each for each in study.names() if (each[1] == "found") is wanted]
+        for label, method, speedup in labels:
+            args = (*start, method, speedup)
+            found.append(Piece(label, METHODS[method], work.choice, args))
+        nets = ((DENSE,) if wanted else ()) + tuple(label for label, _, _ in labels)
+        for seed, label in itertools.product(range(study.spec.train.seeds), nets):
             needs = (TEACHER,) if label == DENSE else (TEACHER, label)
             found.append(Piece(f"{label} seed {seed}", needs, work.net, (*start, label, seed)))
     return found
