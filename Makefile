@@ -21,8 +21,8 @@ browser:
 	  apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
 	else echo "no Chromium here: tests of the page are skipped"; fi
 
-# some 110 minutes: 300 kills per store, 200 harms to a cluster, 300 kills of the server, 20 seeds of
-# real searches
+# some two hours: 300 kills per store, 200 harms to a cluster, 300 kills of the server, 20 seeds of
+# real searches, 100,000 damaged files
 chaos: $(VENV)/installed
 	STAIRPRUNE_KILLS=300 $(BIN)/python -m pytest tests/test_jobs_chaos.py -k random
 	STAIRPRUNE_KILLS=200 $(BIN)/python -m pytest tests/test_jobs_launchers.py -k random
@@ -32,6 +32,7 @@ chaos: $(VENV)/installed
 	STAIRPRUNE_STAGES=all $(BIN)/python -m pytest tests/test_service_pipeline.py
 	STAIRPRUNE_TRAIN_KILLS=50 STAIRPRUNE_SAVE_KILLS=300 $(BIN)/python -m pytest \
 	  tests/test_training_resume.py -k "random or saving"
+	FUZZ_TOTAL=100000 $(BIN)/python -m pytest tests/test_latency_tables_fuzz.py -k 100000
 
 check: $(VENV)/installed
 	$(BIN)/ruff format --check .
