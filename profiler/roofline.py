@@ -14,8 +14,8 @@ from profiler.backend import Backend, OutOfMemoryError, Runner
 
 SIDES = (512, 1024, 1536, 4096, 8192)
 """Of the matrix products; the best one counts."""
-LONG_MS = 50.0
-"""No larger product after one that takes this long."""
+LONG_MS = 10.0
+"""No larger product after one that takes this long: it would take seconds and reach no more."""
 ELEMENTS = (1 << 24, 1 << 26, 1 << 28)
 """Of the copy: the smallest is far beyond a core's own caches, the largest beyond a GPU's."""
 LONG_COPY_MS = 0.25
@@ -24,7 +24,7 @@ ROUNDS = 7
 
 
 def roof(backend: Backend, target: Target) -> Roof:
-    """Measures the roof of a target; takes a few seconds.
+    """Measures the roof of a target; takes a second or two.
 
     Raises:
         BackendError: the runtime failed.
