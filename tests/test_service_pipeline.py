@@ -151,7 +151,8 @@ def test_eight_bits_can_be_tuned_and_left_out(
     recipe = "{epochs: 1, batch: 50, lr: 0.005, warmup_epochs: 0, augment: false}"
     options = f"methods: [max], images: 64, finetune: {recipe}, sensitivity_images: 8, keep: [fc]"
     spec = tmp_path / "mini.yaml"
-    spec.write_text(f"{MINI.read_text()}quantise: {{{options}}}\n", encoding="utf-8")
+    text, _, _ = MINI.read_text(encoding="utf-8").partition("quantise:")
+    spec.write_text(f"{text}quantise: {{{options}}}\n", encoding="utf-8")
     found = finish(tmp_path, spec)["found"][0]["int8"]
     assert set(found["methods"]) == set(found["methods_finetuned"]) == {"max"}
     assert found["finetuned"] in (True, False)
@@ -161,5 +162,5 @@ def test_eight_bits_can_be_tuned_and_left_out(
     }
     assert "fc.weight" in weights
     assert "conv1.weight" not in weights
-    spec.write_text(f"{MINI.read_text()}quantise: {{enabled: false}}\n", encoding="utf-8")
+    spec.write_text(f"{text}quantise: {{enabled: false}}\n", encoding="utf-8")
     assert "int8" not in finish(tmp_path, spec)["found"][0]
