@@ -21,8 +21,8 @@ from service.pipeline import STAGES
 
 MINI = Path(__file__).parent / "mini.yaml"
 STAGE_NAMES = [stage.name for stage in STAGES]
-KILLED = STAGE_NAMES if os.environ.get("STAIRPRUNE_STAGES") == "all" else STAGE_NAMES[1::2]
-"""Every second stage; `make chaos` takes all."""
+KILLED = STAGE_NAMES if os.environ.get("STAIRPRUNE_STAGES") == "all" else STAGE_NAMES[2::3]
+"""Every third stage; `make chaos` takes all."""
 SAME = (
     "search/search.json",
     "search/budget.json",
