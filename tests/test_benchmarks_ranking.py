@@ -13,35 +13,27 @@ from PIL import Image
 
 from benchmarks.ranking.__main__ import pieces
 from benchmarks.ranking.images import pack, read
-from benchmarks.ranking.protocol import (
-    NETWORK,
-    SPACE,
-    SUPERNETS,
-    TARGET,
-    WITHIN,
-    configs,
-    costs,
-    load,
-    make,
-)
+from benchmarks.ranking.protocol import STUDIES, TARGET, WITHIN, configs, load, make
 from benchmarks.ranking.report import keyed, study
 from benchmarks.ranking.stats import bootstrap, difference, precision, regret, rho, tau
 
-RESULT = Path(__file__).parent.parent / "benchmarks" / "results" / "ranking.json"
+RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
+TINY = "tiny-imagenet-20"
 SCORES = st.lists(st.integers(0, 30), min_size=3, max_size=20, unique=True)
 
 
-def test_the_protocol_is_the_one_that_was_frozen() -> None:
-    frozen = load()
-    assert json.loads(json.dumps(make())) == frozen
+@pytest.mark.parametrize(("name", "count"), [(TINY, 55), ("fashion-mnist", 25)])
+def test_the_protocol_is_the_one_that_was_frozen(name: str, count: int) -> None:
+    frozen, study = load(name), STUDIES[name]
+    assert json.loads(json.dumps(make(name))) == frozen
     wanted = configs(frozen)
-    assert len(wanted) == 55
-    for name, config in wanted.items():
-        SPACE.check(config)
-        if not name.startswith("wide"):
-            assert abs(costs(config)["macs"] / frozen["band_macs"] - 1) <= WITHIN + 1e-9
-    assert frozen["band_macs"] == TARGET * costs(NETWORK.dense())["macs"]
-    assert len(set(wanted.values())) == 55
+    assert len(wanted) == len(set(wanted.values())) == count
+    for label, config in wanted.items():
+        study.space.check(config)
+        if not label.startswith("wide"):
+            off = study.costs(config)["macs"] / frozen["band_macs"] - 1
+            assert abs(off) <= WITHIN + 1e-9
+    assert frozen["band_macs"] == TARGET * study.costs(study.network.dense())["macs"]
 
 
 def values(found: object) -> object:
@@ -51,10 +43,23 @@ def values(found: object) -> object:
     return found
 
 
-def test_the_figures_follow_from_the_rows() -> None:
-    kept = json.loads(RESULT.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("file", sorted(RESULTS.glob("ranking-*.json")), ids=lambda path: path.stem)
+def test_the_figures_follow_from_the_rows(file: Path) -> None:
+    kept = json.loads(file.read_text(encoding="utf-8"))
     rows = {(row["kind"], row["name"], row["seed"]): row for row in kept.pop("rows")}
-    assert values(study(rows, resamples=2)) == values(kept)
+    data = file.stem.removeprefix("ranking-")
+    assert values(study(rows, resamples=2, data=data)) == values(kept)
+
+
+def test_proposals_are_set_beside_the_band() -> None:
+    kept = json.loads((RESULTS / f"ranking-{TINY}.json").read_text(encoding="utf-8"))
+    rows = {(row["kind"], row["name"], row["seed"]): row for row in kept["rows"]}
+    for seed, test in ((0, 0.75), (1, 0.25)):
+        rows["net", "proposed-0", seed] = {"test": test}
+    found = study(rows, resamples=2)["proposed"]
+    assert found["proposed_mean"] == found["proposed_best"] == 0.5
+    assert found["band_configs"] == 15
+    assert found["band_mean"] < found["band_best"]
 
 
 @given(SCORES)
@@ -111,7 +116,7 @@ def test_images_are_packed_cropped_and_split(tmp_path: Path) -> None:
 
 def test_pieces_come_as_they_are_wanted_and_their_rows_are_read(tmp_path: Path) -> None:
     protocol = load()
-    found = list(pieces(protocol, (protocol, tmp_path, "cpu"), list(SUPERNETS), [0], 0))
+    found = list(pieces(protocol, (protocol, tmp_path, "cpu"), list(protocol["supernets"]), [0], 0))
     names = [piece.name for piece in found]
     assert names[:3] == [f"supernet {name} 0" for name in ("sandwich", "single", "pruningnet")]
     assert len(set(names)) == len(names) == 3 + 2 * protocol["proposed"] + 3 * 55

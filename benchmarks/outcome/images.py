@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
-
 from benchmarks.outcome.study import Study
 from benchmarks.ranking import images
-from training.data import Data, Request, dataset
-from training.images import MemorySet
+from training.data import Data, Request
 
 PACKED = "images.npz"
 
@@ -25,7 +20,14 @@ def pack(study: Study) -> None:
         assert study.spec.data.path is not None
         images.pack(study.spec.data.path, part)
     else:
-        _pack_named(study, part)
+        network = study.spec.network
+        request = Request(
+            path=study.spec.data.path,
+            resolution=network.resolution,
+            channels=network.channels,
+            seed=study.spec.seed,
+        )
+        images.pack_named(study.spec.data.name, request, part)
     part.replace(target)
 
 
@@ -35,21 +37,3 @@ def read(study: Study, device: str) -> Data:
     return images.read(
         study.folder / PACKED, device, spec.data.validation, spec.seed, name=spec.name
     )
-
-
-def _pack_named(study: Study, target: Path) -> None:
-    network, data = study.spec.network, study.spec.data
-    request = Request(
-        path=data.path,
-        resolution=network.resolution,
-        channels=network.channels,
-        seed=study.spec.seed,
-    )
-    source = dataset(data.name).read(request)
-    assert isinstance(source.train, MemorySet)
-    assert isinstance(source.test, MemorySet)
-    arrays = {"classes": np.array(source.train.classes)}
-    for part, found in (("train", source.train), ("val", source.test)):
-        arrays[f"{part}_images"] = found.pixels.permute(0, 2, 3, 1).numpy()
-        arrays[f"{part}_labels"] = found.labels.numpy()
-    np.savez(target, allow_pickle=False, **arrays)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.ranking FOLDER IMAGES --device cuda --workers 14`: runs what is missing.
+"""`python -m benchmarks.ranking FOLDER [IMAGES] --device cuda --workers 14`: runs what is missing.
 
 Rows go to FOLDER/rows.jsonl as they come, so that a killed or timed-out run continues. The
 supernets come first, as they take longest; then what the sandwich supernet proposed, and networks,
@@ -14,8 +14,9 @@ from typing import Any
 
 from benchmarks.pieces import Piece, Row, work_off
 from benchmarks.ranking import work
-from benchmarks.ranking.images import pack
-from benchmarks.ranking.protocol import SUPERNETS, configs, load
+from benchmarks.ranking.images import pack, pack_named
+from benchmarks.ranking.protocol import STUDIES, configs, load
+from training.data import Request
 
 ROWS = "rows.jsonl"
 
@@ -47,28 +48,48 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("images", type=Path, help="Folder with train/ and val/.")
+    parser.add_argument("images", type=Path, nargs="?", help="Folder with train/ and val/.")
+    parser.add_argument("--data", choices=list(STUDIES), default="tiny-imagenet-20")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--workers", type=int, default=14)
     parser.add_argument("--minutes", type=float, default=1e6)
-    parser.add_argument("--supernets", nargs="*", choices=list(SUPERNETS), default=list(SUPERNETS))
+    parser.add_argument("--supernets", nargs="*", help="Only these of the protocol's.")
     parser.add_argument("--supernet-seeds", nargs="*", type=int, default=[0, 1])
     parser.add_argument("--nets", type=int, default=0, help="Only so many configs.")
     parser.add_argument("--epochs", type=int, help="Instead of the protocol's: for trying out.")
     given = parser.parse_args()
-    given.folder.mkdir(parents=True, exist_ok=True)
-    protocol = load()
+    protocol = load(given.data)
+    supernets = list(protocol["supernets"]) if given.supernets is None else given.supernets
+    if wrong := set(supernets) - set(protocol["supernets"]):
+        parser.error(f"--supernets must be of {', '.join(protocol['supernets'])}, but got {wrong}")
+    if given.data == "tiny-imagenet-20" and given.images is None:
+        parser.error("this data set needs IMAGES, a folder with train/ and val/")
     if given.epochs is not None:
         protocol["net"] |= {"epochs": given.epochs, "warmup_epochs": 0}
         protocol["supernets"] = {
             name: {**found, "epochs": given.epochs} for name, found in protocol["supernets"].items()
         }
-    if not (packed := given.folder / "images.npz").exists():
-        pack(given.images, packed.with_name("packing.npz"))
-        packed.with_name("packing.npz").replace(packed)
+    given.folder.mkdir(parents=True, exist_ok=True)
+    prepare(given.data, given.images, given.folder / "images.npz")
     start = (protocol, given.folder, given.device)
-    todo = list(pieces(protocol, start, given.supernets, given.supernet_seeds, given.nets))
+    todo = list(pieces(protocol, start, supernets, given.supernet_seeds, given.nets))
     work_off(todo, given.folder / ROWS, workers=given.workers, minutes=given.minutes)
+
+
+def prepare(name: str, images: Path | None, packed: Path) -> None:
+    """Packs a data set's images into one file, unless that was done."""
+    if packed.exists():
+        return
+    part = packed.with_name("packing.npz")
+    if images is not None:
+        pack(images, part)
+    else:
+        network = STUDIES[name].network
+        request = Request(
+            path=None, resolution=network.resolution, channels=network.channels, seed=0
+        )
+        pack_named(name, request, part)
+    part.replace(packed)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from training.data import Data, split
-from training.images import Subset
+from training.data import Data, Request, dataset, split
+from training.images import MemorySet, Subset
 
 NORMAL = {
     3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # ImageNet's
@@ -38,6 +38,18 @@ def pack(folder: Path, target: Path) -> None:
         )
         arrays[f"{part}_labels"] = np.array([label for _, label in files], dtype=np.int64)
     np.savez(target, classes=np.array(classes), allow_pickle=False, **arrays)
+
+
+def pack_named(name: str, request: Request, target: Path) -> None:
+    """A data set of `training/datasets` that is held in memory, as such a file."""
+    source = dataset(name).read(request)
+    assert isinstance(source.train, MemorySet)
+    assert isinstance(source.test, MemorySet)
+    arrays = {"classes": np.array(source.train.classes)}
+    for part, found in (("train", source.train), ("val", source.test)):
+        arrays[f"{part}_images"] = found.pixels.permute(0, 2, 3, 1).numpy()
+        arrays[f"{part}_labels"] = found.labels.numpy()
+    np.savez(target, allow_pickle=False, **arrays)
 
 
 class DeviceSet:

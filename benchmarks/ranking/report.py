@@ -1,9 +1,13 @@
-"""`python -m benchmarks.ranking.report ROWS.jsonl`: the study's figures as a table and as JSON."""
+"""`python -m benchmarks.ranking.report ROWS.jsonl`: the study's figures as a table and as JSON.
+
+For `--data fashion-mnist` likewise.
+"""
 
 from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.pieces import done
-from benchmarks.ranking.protocol import ASKED, configs, costs, load
+from benchmarks.ranking.protocol import ASKED, STUDIES, configs, load, study_of
 from benchmarks.ranking.stats import FIGURES, RESAMPLES, Floats, bootstrap, difference, tau
 from benchmarks.search.spaces import RESULTS, write
 
@@ -49,11 +53,11 @@ def truths(rows: Rows) -> dict[str, list[float]]:
     return dict(found)
 
 
-def predictors(rows: Rows, names: list[str]) -> dict[str, Floats]:
+def predictors(rows: Rows, names: list[str], protocol: Mapping[str, Any]) -> dict[str, Floats]:
     """Every predictor's values of these configs."""
-    wanted = configs(load())
+    wanted, of = configs(protocol), study_of(protocol)
     found = {
-        metric: np.array([costs(wanted[name])[metric] for name in names])
+        metric: np.array([of.costs(wanted[name])[metric] for name in names])
         for metric in ("macs", "params")
     }
     for (kind, name, seed), row in sorted(rows.items()):
@@ -78,10 +82,22 @@ def ceiling(truth: dict[str, list[float]], names: list[str]) -> float | None:
     return tau(first, second)
 
 
-def study(rows: Rows, resamples: int = RESAMPLES) -> dict[str, Any]:
+def proposed(truth: dict[str, list[float]]) -> dict[str, float]:
+    """Test accuracies of what the sandwich supernet proposed, and of the band's configs."""
+    found: dict[str, float] = {}
+    for group in ("proposed", "band"):
+        means = [float(np.mean(values)) for name, values in truth.items() if name.startswith(group)]
+        found |= {f"{group}_mean": float(np.mean(means)), f"{group}_best": max(means)}
+        found[f"{group}_configs"] = len(means)
+    return found
+
+
+def study(rows: Rows, resamples: int = RESAMPLES, data: str = "tiny-imagenet-20") -> dict[str, Any]:
     """All figures, wide and in band."""
-    truth = truths(rows)
+    truth, protocol = truths(rows), load(data)
     result: dict[str, Any] = {"nets": sum(map(len, truth.values())), "groups": {}}
+    if any(name.startswith("proposed") for name in truth):
+        result["proposed"] = proposed(truth)
     for group, members in GROUPS.items():
         names = [name for name in truth if name.split("-")[0] in members]
         if group == "asked":
@@ -89,7 +105,7 @@ def study(rows: Rows, resamples: int = RESAMPLES) -> dict[str, Any]:
         if {name.split("-")[0] for name in names} != set(members) or len(names) < FEWEST:
             continue
         values = np.array([np.mean(truth[name]) for name in names])
-        known = predictors(rows, names)
+        known = predictors(rows, names, protocol)
         result["groups"][group] = {
             "configs": len(names),
             "spread_points": 100 * float(np.ptp(values)),
@@ -130,12 +146,13 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rows", type=Path)
-    parser.add_argument("--out", type=Path, default=RESULTS / "ranking.json")
+    parser.add_argument("--data", choices=list(STUDIES), default="tiny-imagenet-20")
     given = parser.parse_args()
     rows = keyed(given.rows)
-    result = study(rows)
+    result = study(rows, data=given.data)
     Console(width=140).print(render(result))
-    write(given.out, {**result, "rows": list(rows.values())})
+    print(result.get("proposed", ""))
+    write(RESULTS / f"ranking-{given.data}.json", {**result, "rows": list(rows.values())})
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.pieces import Row
 from benchmarks.ranking.images import read
-from benchmarks.ranking.protocol import NETWORK, SPACE, configs
+from benchmarks.ranking.protocol import configs, study_of
 from search.lattice import Lattice
 from supernet.arithmetic import macs
 from supernet.config import ChannelConfig
@@ -42,7 +42,7 @@ def net(
     """One network from scratch: test and search-validation accuracy."""
     data, start = _data(protocol, place, device), time.perf_counter()
     torch.manual_seed(1000 + seed)
-    model = ResNet(NETWORK, config).to(device)
+    model = ResNet(study_of(protocol).network, config).to(device)
     folder = place / "nets" / f"{hash(config) & 0xFFFFFFFF:x}-{seed}"
     recipe = Recipe(**protocol["net"])
     train(model, data, recipe, folder, seed=seed)
@@ -66,13 +66,13 @@ def proposed_net(
 def supernet(rows: Rows, protocol: Row, place: Path, device: str, name: str, seed: int) -> Row:
     """One supernet: its estimates of all configs, with and without recalibration; proposals."""
     data, start = _data(protocol, place, device), time.perf_counter()
-    given = protocol["supernets"][name]
+    given, space = protocol["supernets"][name], study_of(protocol).space
     torch.manual_seed(2000 + seed)
-    source = build(given["kind"], SPACE).to(device)
+    source = build(given["kind"], space).to(device)
     recipe = SupernetRecipe(
         **{**protocol["net"], "epochs": given["epochs"], "policy": given["policy"]}
     )
-    result = train_supernet(source, SPACE, data, recipe, place / f"{name}-{seed}", seed=seed)
+    result = train_supernet(source, space, data, recipe, place / f"{name}-{seed}", seed=seed)
     seconds = time.perf_counter() - start
     recalibration = [
         images
@@ -97,9 +97,10 @@ def supernet(rows: Rows, protocol: Row, place: Path, device: str, name: str, see
 
 def proposals(protocol: Row, estimate: Estimator) -> list[dict[str, Any]]:
     """The configs of the band that the supernet likes best, of some random ones."""
-    lattice, rng = Lattice(SPACE), np.random.default_rng(7)
+    study = study_of(protocol)
+    lattice, rng = Lattice(study.space), np.random.default_rng(7)
     drawn = lattice.draw(rng, 400 * POOL, 0.0)
-    cost = macs(NETWORK, lattice.rows(drawn)).astype(float)
+    cost = macs(study.network, lattice.rows(drawn)).astype(float)
     inside = lattice.configs(drawn[np.abs(cost / protocol["band_macs"] - 1) <= 0.02][:POOL])
     ranked = sorted(inside, key=estimate, reverse=True)
     return [
@@ -110,4 +111,5 @@ def proposals(protocol: Row, estimate: Estimator) -> list[dict[str, Any]]:
 
 def _data(protocol: Row, place: Path, device: str) -> Data:
     torch.set_num_threads(1)
-    return read(place / "images.npz", device, protocol["data"]["validation"])
+    given = protocol["data"]
+    return read(place / "images.npz", device, given["validation"], name=given["name"])
