@@ -60,7 +60,7 @@ def test_small_and_large_devices_reach_their_roof(
 def test_a_core_is_not_kept_busy_with_products_for_gpus() -> None:
     core = Simulated(40.0, 9.0)
     core.roof()
-    assert max(side for side in core.asked if side in SIDES) == 1536
+    assert max(side for side in core.asked if side in SIDES) == 1024
     assert core.asked[-1] == ELEMENTS[0]
 
 
