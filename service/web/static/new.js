@@ -36,7 +36,7 @@ function body() {
     const text = input(path).value.trim();
     if (text !== String(was ?? "")) put(changes, path, text === "" ? null : value(text, was));
   }
-  return { preset: preset().name, changes };
+  return { preset: preset().name, changes, until: byId("until").value || null };
 }
 
 function mark(field, message) {
@@ -68,14 +68,17 @@ async function checked() {
   }
 }
 
-function show() {
+async function show() {
   const one = preset();
+  byId("until").replaceChildren();
   byId("preset-title").textContent = one.title;
   byId("spec").textContent = JSON.stringify(one.spec, null, 2);
   for (const [path] of FIELDS) input(path).value = at(one.spec, path) ?? "";
   mark(null, null);
   byId("told").textContent = "";
   history.replaceState(null, "", `?preset=${one.name}`);
+  const { stages } = await send("POST", "/jobs/check", { preset: one.name, changes: {} });
+  if (one === preset()) fill(byId("until"), ...stages.toReversed().map((name) => h("option", { value: name }, name)));
 }
 
 byId("check").addEventListener("click", () => guarded(checked));
@@ -105,6 +108,6 @@ guarded(async () => {
   fill(byId("preset"), ...presets.map((one) => h("option", { value: one.name }, one.name)));
   const linked = new URLSearchParams(location.search).get("preset");
   byId("preset").value = presets.some((one) => one.name === linked) ? linked : "quickstart";
-  byId("preset").addEventListener("change", show);
-  show();
+  byId("preset").addEventListener("change", () => guarded(show));
+  await show();
 });
