@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import resource
@@ -22,7 +21,6 @@ from profiler.protocol import Protocol
 from supernet.shapes import HeadShape
 
 MEMORY = 300 << 20  # bytes that a reader may take
-PYARROW = importlib.util.find_spec("pyarrow") is not None
 
 
 def small() -> LatencyTable:
@@ -73,9 +71,8 @@ def prepared(path: Path) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda file: None)
         for suffix in FORMATS:  # once before memory is limited: threads start, caches fill
-            if suffix != ".parquet" or PYARROW:
-                exported(path, suffix)
-                assert load_any(path / f"base{suffix}") == TABLE
+            exported(path, suffix)
+            assert load_any(path / f"base{suffix}") == TABLE
         yield path
 
 

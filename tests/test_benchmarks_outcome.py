@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from benchmarks.outcome import images, methods, work
+from benchmarks.outcome.__main__ import pieces
 from benchmarks.outcome.report import gains, interval
 from benchmarks.outcome.study import METHODS, Study, name
 from benchmarks.pieces import Piece, Row, done, work_off
@@ -49,6 +50,15 @@ def test_the_studies_can_be_read(tmp_path: Path) -> None:
     files = sorted((ROOT / "benchmarks" / "outcome").glob("*.yaml"))
     speedups = {Study.of(file, tmp_path).speedups for file in files}
     assert speedups == {(1.5, 2.5, 4), (1.5, 2.5, 3), (2.5,)}
+
+
+def test_what_was_found_comes_before_its_rivals(study: Study) -> None:
+    names = [piece.name for piece in pieces(study, "cpu")]
+    assert names[:4] == ["teacher", "supernet", "found@1.2", "found@1.5"]
+    assert names[4:7] == ["dense seed 0", "found@1.2 seed 0", "found@1.5 seed 0"]
+    assert not any("found" in name or "dense" in name for name in names[7:])
+    assert len(names) == len(set(names)) == 2 + 12 + 13
+    assert {need for piece in pieces(study, "cpu") for need in piece.needs} <= set(names)
 
 
 def test_a_speed_that_no_uniform_network_has_is_told(study: Study) -> None:
@@ -125,7 +135,7 @@ def test_a_piece_that_fails_ends_the_work_and_loses_nothing(tmp_path: Path) -> N
 
 def sleeps(rows: dict[str, Row], file: str) -> Row:
     Path(file).write_text(str(os.getpid()), encoding="utf-8")
-    time.sleep(600)
+    time.sleep(60)
     return {}
 
 

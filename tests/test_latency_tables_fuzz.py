@@ -26,7 +26,6 @@ from latency_tables_small import (
     FRAME,
     JOB,
     PROTOCOL,
-    PYARROW,
     TEXT,
     exported,
     journal,
@@ -63,7 +62,6 @@ FUZZ = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 HALF = settings(FUZZ, max_examples=CASES // 2)  # where two tests share a reader
-needs_pyarrow = pytest.mark.skipif(not PYARROW, reason="pyarrow is not installed")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -141,7 +139,6 @@ def test_csv_files(folder: Path, data: st.DataObject) -> None:
     survives(lambda data: read_file(folder / "t.csv", data), damaged, TableError)
 
 
-@needs_pyarrow
 @FUZZ
 @given(st.data())
 def test_parquet_files(folder: Path, data: st.DataObject) -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
 from latency_tables_small import CONFIG, FRAME, MEMORY, PROTOCOL, TEXT, exported, journal, prepared
 from latency_tables_synthetic import SPEC, TARGET
+from pyarrow import parquet
 
 from latency_tables.frames import FORMATS, export, load_any
 from latency_tables.table import LatencyTable, TableError
@@ -182,8 +184,6 @@ def test_hostile_files_take_little_memory_and_time(
 def test_tables_of_20_mb_are_read(
     suffix: str, folder: Path, child: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if suffix == ".parquet":
-        pytest.importorskip("pyarrow")
     path = folder / f"valid{suffix}"
     export(LatencyTable.loads(valid(20 * MB)), path)
     assert not refusal(path, child, capsys)
@@ -205,8 +205,6 @@ def test_parquet_files_that_unpack_to_much(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A text of 10 MB that is stored once and stands in 30 lines."""
-    pa = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
     lists = {"rounds": "[1]", "levels": "[]", "flags": "[]", "notes": "[]"}
     first = FRAME[:1].drop(columns="pieces").assign(**lists)
     lines = pa.concat_tables([pa.Table.from_pandas(first, preserve_index=False)] * 30)

@@ -26,12 +26,13 @@ def pieces(study: Study, device: str) -> list[Piece]:
     """All there is to train and choose, the most wanted first: what was found beside the dense."""
     start = (study, device)
     found = [Piece(TEACHER, (), work.teacher, start), Piece(SUPERNET, (), work.supernet, start)]
-    for wanted in (True, False):
-        labels = [each for each in study.names() if (each[1] == "found") is wanted]
-        for label, method, speedup in labels:
+    ours = [each for each in study.names() if each[1] == "found"]
+    rivals = [each for each in study.names() if each[1] != "found"]
+    for group, beside in ((ours, (DENSE,)), (rivals, ())):
+        for label, method, speedup in group:
             args = (*start, method, speedup)
             found.append(Piece(label, METHODS[method], work.choice, args))
-        nets = ((DENSE,) if wanted else ()) + tuple(label for label, _, _ in labels)
+        nets = (*beside, *(label for label, _, _ in group))
         for seed, label in itertools.product(range(study.spec.train.seeds), nets):
             needs = (TEACHER,) if label == DENSE else (TEACHER, label)
             found.append(Piece(f"{label} seed {seed}", needs, work.net, (*start, label, seed)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.outcome.study import Study
 from benchmarks.ranking import images
-from training.data import Data, Request
+from training.data import Data
 
 PACKED = "images.npz"
 
@@ -20,14 +20,8 @@ def pack(study: Study) -> None:
         assert study.spec.data.path is not None
         images.pack(study.spec.data.path, part)
     else:
-        network = study.spec.network
-        request = Request(
-            path=study.spec.data.path,
-            resolution=network.resolution,
-            channels=network.channels,
-            seed=study.spec.seed,
-        )
-        images.pack_named(study.spec.data.name, request, part)
+        data, seed = study.spec.data, study.spec.seed
+        images.pack_named(data.name, study.spec.network, part, path=data.path, seed=seed)
     part.replace(target)
 
 

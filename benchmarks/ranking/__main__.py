@@ -16,7 +16,6 @@ from benchmarks.pieces import Piece, Row, work_off
 from benchmarks.ranking import work
 from benchmarks.ranking.images import pack, pack_named
 from benchmarks.ranking.protocol import STUDIES, configs, load
-from training.data import Request
 
 ROWS = "rows.jsonl"
 
@@ -61,7 +60,8 @@ def main() -> None:
     protocol = load(given.data)
     supernets = list(protocol["supernets"]) if given.supernets is None else given.supernets
     if wrong := set(supernets) - set(protocol["supernets"]):
-        parser.error(f"--supernets must be of {', '.join(protocol['supernets'])}, but got {wrong}")
+        known = ", ".join(protocol["supernets"])
+        parser.error(f"--supernets must be of {known}, but got {', '.join(sorted(wrong))}")
     if given.data == "tiny-imagenet-20" and given.images is None:
         parser.error("this data set needs IMAGES, a folder with train/ and val/")
     if given.epochs is not None:
@@ -84,11 +84,7 @@ def prepare(name: str, images: Path | None, packed: Path) -> None:
     if images is not None:
         pack(images, part)
     else:
-        network = STUDIES[name].network
-        request = Request(
-            path=None, resolution=network.resolution, channels=network.channels, seed=0
-        )
-        pack_named(name, request, part)
+        pack_named(name, STUDIES[name].network, part)
     part.replace(packed)
 
 

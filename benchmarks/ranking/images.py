@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from supernet.network import NetworkSpec
 from training.data import Data, Request, dataset, split
 from training.images import MemorySet, Subset
 
@@ -40,8 +41,12 @@ def pack(folder: Path, target: Path) -> None:
     np.savez(target, classes=np.array(classes), allow_pickle=False, **arrays)
 
 
-def pack_named(name: str, request: Request, target: Path) -> None:
-    """A data set of `training/datasets` that is held in memory, as such a file."""
+def pack_named(
+    name: str, network: NetworkSpec, target: Path, *, path: Path | None = None, seed: int = 0
+) -> None:
+    """A data set of `training/datasets` that is held in memory, as such a file for a network."""
+    side, channels = network.resolution, network.channels
+    request = Request(path=path, resolution=side, channels=channels, seed=seed)
     source = dataset(name).read(request)
     assert isinstance(source.train, MemorySet)
     assert isinstance(source.test, MemorySet)

@@ -36,15 +36,15 @@ function body() {
     const text = input(path).value.trim();
     if (text !== String(was ?? "")) put(changes, path, text === "" ? null : value(text, was));
   }
-  return { preset: preset().name, changes, until: byId("until").value || null };
+  return { preset: preset().name, changes, until: input("until").value || null };
 }
 
 function mark(field, message) {
   for (const element of form.querySelectorAll("[aria-invalid]")) element.removeAttribute("aria-invalid");
   for (const element of form.querySelectorAll(".error")) element.textContent = "";
   if (!message) return;
-  const known = FIELDS.map(([path]) => path);
-  const name = known.find((path) => path === field) ?? known.find((path) => path.includes(".") && message.includes(path)) ?? null;
+  const known = [...FIELDS.map(([path]) => path), "until"];
+  const name = known.find((path) => path === field || message.startsWith(`${path} must`)) ?? known.find((path) => path.includes(".") && message.includes(path)) ?? null;
   const place = name ? input(name) : byId("changes");
   place.setAttribute("aria-invalid", "true");
   byId(name ? `e-${name}` : "changes-error").textContent = message;
@@ -70,7 +70,7 @@ async function checked() {
 
 async function show() {
   const one = preset();
-  byId("until").replaceChildren();
+  input("until").replaceChildren();
   byId("preset-title").textContent = one.title;
   byId("spec").textContent = JSON.stringify(one.spec, null, 2);
   for (const [path] of FIELDS) input(path).value = at(one.spec, path) ?? "";
@@ -78,7 +78,7 @@ async function show() {
   byId("told").textContent = "";
   history.replaceState(null, "", `?preset=${one.name}`);
   const { stages } = await send("POST", "/jobs/check", { preset: one.name, changes: {} });
-  if (one === preset()) fill(byId("until"), ...stages.toReversed().map((name) => h("option", { value: name }, name)));
+  if (one === preset()) fill(input("until"), ...stages.toReversed().map((name) => h("option", { value: name }, name)));
 }
 
 byId("check").addEventListener("click", () => guarded(checked));
